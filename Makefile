@@ -1,0 +1,131 @@
+# Millrace. GNU make.
+#
+#   make deps       installs what is missing (apt)
+#   make            builds the programs and the CPU plug-in into bin/
+#   make demo       trains, evaluates and averages a small network on real images
+#   make check      runs the tests; SAN=1: under the address and undefined sanitizers
+#   make bench      prints ratios against other software (needs make interop once)
+#   make install    PREFIX, DESTDIR as usual
+#
+# CC=clang, SAN=1 and TSAN=1 build into folders of their own (build-clang/, ...).
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+CFLAGS ?= -O2 -g
+WERROR ?=
+comma := ,
+
+KIND := $(if $(SAN),-san)$(if $(TSAN),-tsan)$(if $(filter-out gcc,$(notdir $(CC))),-$(notdir $(CC)))
+BUILD := build$(KIND)
+BIN := $(if $(KIND),$(BUILD)/bin,bin)
+SANITIZE := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer) \
+	$(if $(TSAN),-fsanitize=thread)
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla $(if $(WERROR),-Werror)
+override CPPFLAGS += -Ilib -I$(BUILD)/gen -D_GNU_SOURCE
+ALL_CFLAGS := -std=c11 -fPIC -pthread $(WARN) $(CFLAGS) $(SANITIZE)
+EXACT := -ffp-contract=off
+
+PROGRAMS := $(patsubst bin/%.c,$(BIN)/%,$(wildcard bin/*.c))
+PLUGINS := $(BIN)/millrace-cpu.so
+LAYERS := base data net dev dev/ref train cli
+OBJECTS := $(patsubst lib/%.c,$(BUILD)/%.o,$(wildcard $(LAYERS:%=lib/%/*.c))) $(BUILD)/gen/example.pb-c.o
+CPU_OBJECTS := $(patsubst lib/%.c,$(BUILD)/%.o,$(wildcard lib/dev/cpu/*.c))
+
+# What each program links besides the C library; all others only $(LIBS).
+LIBS := -lisal -ljansson
+IMAGE_LIBS := -ljpeg -lpng
+NET_LIBS := -ldl -lm
+tfrec-pack-LIBS := $(IMAGE_LIBS) -lprotobuf-c -larchive -lz
+tfrec-cat-LIBS := $(IMAGE_LIBS) -lprotobuf-c -lz
+tfrec-ls-LIBS := $(IMAGE_LIBS) -lprotobuf-c -lz
+img-augment-LIBS := $(IMAGE_LIBS) -lm
+batch-cat-LIBS := $(IMAGE_LIBS) -lm
+net-train-LIBS := $(NET_LIBS)
+net-eval-LIBS := $(NET_LIBS)
+net-cat-LIBS := $(NET_LIBS)
+ckpt-avg-LIBS := -lm
+ckpt-cat-LIBS := -lm
+log-plot-LIBS := -lm
+# Programs that open device plug-ins lend them their own symbols.
+DEVICE_PROGRAMS := net-train net-eval net-cat
+
+.PHONY: all deps demo check bench interop install uninstall clean
+.DELETE_ON_ERROR:
+all: $(PROGRAMS) $(PLUGINS)
+
+$(BUILD)/%.o: lib/%.c | $(BUILD)/gen/example.pb-c.h
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(EXACT) -MMD -MP -c -o $@ $<
+
+$(CPU_OBJECTS): EXACT := -O3 -fopenmp
+$(BUILD)/dev/ref/%.o: EXACT := -O3 -ffp-contract=off
+
+$(BUILD)/bin-%.o: bin/%.c | $(BUILD)/gen/example.pb-c.h
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(EXACT) -MMD -MP -c -o $@ $<
+
+$(BUILD)/lib.a: $(OBJECTS)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(PROGRAMS): $(BIN)/%: $(BUILD)/bin-%.o $(BUILD)/lib.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -Wl,--as-needed $(if $(filter $*,$(DEVICE_PROGRAMS)),-rdynamic) \
+		-o $@ $^ $($*-LIBS) $(LIBS)
+
+# The plug-in borrows base and the host side of devices from the program that opens it.
+$(BIN)/millrace-cpu.so: $(CPU_OBJECTS)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -fopenmp -o $@ $^ -ldnnl -lm
+
+$(BUILD)/gen/example.pb-c.c $(BUILD)/gen/example.pb-c.h &: lib/data/example.proto
+	@mkdir -p $(BUILD)/gen
+	protoc-c --proto_path=lib/data --c_out=$(BUILD)/gen $<
+
+$(BUILD)/gen/example.pb-c.o: $(BUILD)/gen/example.pb-c.c
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+deps:
+	@sh tests/deps
+
+demo: deps all
+	@sh examples/demo.sh
+
+check:
+	@CC='$(CC)' SAN='$(SAN)' TSAN='$(TSAN)' sh tests/run
+
+interop:
+	@sh tests/interop/run
+
+bench: all
+	@sh tests/bench/run
+
+# Unit tests: tests/unit/x.c becomes $(BUILD)/tests/x.
+UNITS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*.c))
+units: $(UNITS)
+.PHONY: units
+$(UNITS): $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/lib.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(EXACT) $(LDFLAGS) -Itests -rdynamic -MMD -MP -o $@ $< $(BUILD)/lib.a \
+		-Wl,--as-needed $(IMAGE_LIBS) -lprotobuf-c -larchive -lz $(NET_LIBS) $(LIBS) -lcmocka
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/millrace $(DESTDIR)$(PREFIX)/share/millrace/zoo
+	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(PLUGINS) $(DESTDIR)$(PREFIX)/lib/millrace
+	install -m 644 lib/zoo/*.net $(DESTDIR)$(PREFIX)/share/millrace/zoo
+	for p in man/*.[157]; do d=$(DESTDIR)$(PREFIX)/share/man/man$${p##*.}; \
+		install -d $$d && install -m 644 $$p $$d || exit 1; done
+
+uninstall:
+	rm -f $(PROGRAMS:$(BIN)/%=$(DESTDIR)$(PREFIX)/bin/%)
+	rm -rf $(DESTDIR)$(PREFIX)/lib/millrace $(DESTDIR)$(PREFIX)/share/millrace
+	for p in man/*.[157]; do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${p##*.}/$${p#man/}; done
+
+clean:
+	rm -rf build build-* demo $(patsubst bin/%.c,bin/%,$(wildcard bin/*.c)) bin/*.so
+
+-include $(OBJECTS:.o=.d) $(CPU_OBJECTS:.o=.d) $(PROGRAMS:$(BIN)/%=$(BUILD)/bin-%.d) $(UNITS:=.d)
