@@ -1,0 +1,62 @@
+/*
+ * Devices. A backend is a table of functions: ref is built in, the others are
+ * plug-ins (millrace-NAME.so) found beside the program or in PREFIX/lib/millrace and
+ * opened when first asked for, so that programs start fast and run where a backend's
+ * libraries are missing. Each device is called from one thread only.
+ */
+#ifndef DEV_DEV_H
+#define DEV_DEV_H
+
+#include "net/program.h"
+
+enum { BACKEND_ABI = 1 };
+
+struct device;          /* the backend's */
+
+struct backend {
+	int abi;                /* BACKEND_ABI */
+	const char *name;
+	/* which: the part behind the colon of "cuda:1", or NULL. threads: 0 is the
+	 * backend's choice. NULL: reason. */
+	struct device *(*open)(const char *which, int threads);
+	void (*close)(struct device *);
+	/* Valid until close. */
+	struct target (*target)(struct device *);
+	/* Devices that take each step together, in rank order; called once, before bind,
+	 * not at all for one device alone. STEP_REDUCE and STEP_SYNC_* of all of them then
+	 * meet: each device must be run by a thread of its own. */
+	int (*join)(struct device **, int count);
+	/* The only allocation. shares: a program bound before on this device whose
+	 * parameters, gradients, state, packed copies kept apart and control block are
+	 * used too (same graph); NULL: own ones, zeroed. */
+	int (*bind)(struct device *, struct program *, struct program *shares);
+	/* Moves one value. Activations and vectors: fp32 NHWC without padding, whatever the
+	 * layout. Masters, gradients, slots: bare fp32 (OIHW). Pixels, labels, control: their
+	 * bytes; put of the control block takes its host part only. A value inside a bracket
+	 * cannot be got. 0 or -1. */
+	int (*put)(struct device *, struct program *, int value, const void *);
+	int (*get)(struct device *, struct program *, int value, void *);
+	/* Runs steps from .. to - 1; may return before they are done; neither allocates nor
+	 * waits. A range must not cut a bracket. */
+	int (*run)(struct device *, struct program *, int from, int to);
+	/* Until all that was run is done: 0, or -1 with what went wrong. */
+	int (*wait)(struct device *);
+	/* A line for people and checkpoints: kind, threads, instruction set, libraries. */
+	const char *(*describe)(struct device *);
+};
+
+/* A plug-in's one symbol. */
+const struct backend *millrace_backend(void);
+
+/* A list of devices as -d gives it: "cpu", "cpu*2" (the same one twice), "cuda:0-3",
+ * "ref", separated by commas. */
+struct device_name { char backend[16], which[32]; };
+
+/* Reads it: the number of devices (at most most), or -1. */
+int device_names(const char *list, struct device_name *, int most);
+
+/* The backend of that name; opens the plug-in the first time. NULL: reason with the
+ * remedy ("cuda: no plug-in millrace-cuda.so beside the program or in ..."). */
+const struct backend *backend_find(const char *name);
+
+#endif

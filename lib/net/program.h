@@ -1,0 +1,259 @@
+/*
+ * A program: what a network does for one batch, as one linear list of plain steps
+ * over values, made once for (training or evaluation, batch, devices) and then bound
+ * to a device and run. It knows shapes, layouts, lifetimes and offsets, but no
+ * memory and no device: a backend answers through struct target.
+ *
+ *   graph -> lowered to plain steps -> layouts (copy steps) -> brackets -> prepared
+ *         -> planned (offsets in arenas)
+ *
+ * The parts of the list, in order: FORWARD, BACKWARD, REDUCE, UPDATE, PACK. A training
+ * step runs all of it; PACK is also run once after parameters were put.
+ *
+ * Rules. Steps set their outputs, never add to them: a value whose gradient comes from
+ * several readers gets one n-ary STEP_ADD. No step takes a number from the host: what
+ * changes from step to step is in the control block. A value is written by one step.
+ */
+#ifndef NET_PROGRAM_H
+#define NET_PROGRAM_H
+
+#include "base/dtype.h"
+#include "net/graph.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum { STEP_IN = 8, STEP_OUT = 6, STEP_HOW = 32 };
+
+/* ---- values ---- */
+
+/*
+ * How a value is stored: [n][pad / block][h][w][block], C padded with zeros to pad, a
+ * multiple of block. block = pad is NHWC, block = 1 NCHW. Padding is zero after every
+ * step. Vectors over channels ("rows") are n = 1, h = 1, w = rows, block = pad.
+ */
+struct layout { int block, pad; enum dtype type; };
+
+enum arena {
+	ARENA_NONE,             /* inside a bracket: not stored */
+	ARENA_PARAM,            /* fp32 masters, backward order, then running statistics */
+	ARENA_GRAD,             /* gradients at the offsets of their masters; then batch
+				   statistics, so that they are reduced with them */
+	ARENA_STATE,            /* optimizer slots, each at the masters' offsets */
+	ARENA_PACKED,           /* copies of parameters made by PACK for kernels */
+	ARENA_WORK,             /* activations, gradients of activations, workspaces: planned */
+	ARENA_INPUT,            /* pixels, labels, shares: put by the host */
+	ARENA_OUTPUT,           /* losses, probabilities: got by the host */
+	ARENA_CONTROL,
+	ARENAS
+};
+
+struct value {
+	const char *name;
+	int n, h, w, c;         /* logical shape */
+	struct layout lay;
+	enum arena arena;
+	size_t bytes, at;       /* in its arena; at is a multiple of 64 */
+	int first, last;        /* steps between which it lives (ARENA_WORK) */
+	int param;              /* the graph's parameter of a master, gradient, slot; else -1 */
+};
+
+/* ---- steps ---- */
+
+/*
+ * in -> out of every kind. "rows r" is a vector over channels with r rows; gain, bias,
+ * running statistics and gradients of them are bare fp32 of C numbers; w is a master
+ * (fp32 OIHW) or what the backend packed from it. -1: absent.
+ */
+enum step_kind {
+	STEP_INPUT,             /* pixels u8 NHWC -> y = (pixel - mean) / deviation; input_attr */
+	STEP_CONV,              /* x, w, bias|-1 -> y; conv_attr. linear is a convolution whose
+				   window is all of its input */
+	STEP_CONV_DX,           /* dy, w -> dx; conv_attr */
+	STEP_CONV_DW,           /* x, dy -> dw (fp32 OIHW); conv_attr */
+	STEP_CHANNEL_SUM,       /* dy -> db */
+	STEP_STATS,             /* x -> m: rows 2, mean and biased variance over n, h, w */
+	STEP_SYNC_STATS,        /* m -> m: of all devices together (equal counts) */
+	STEP_COEF,              /* m, gain|-1, bias|-1, -1 -> ab: rows 2, a = gain / sqrt(var + eps),
+				   b = bias - mean a; evaluation: mean, gain, bias, var; bn_attr */
+	STEP_AFFINE,            /* x, ab -> y = a x + b, one fused multiply-add */
+	STEP_ACT,               /* x -> y; act_attr */
+	STEP_ADD,               /* 2 .. STEP_IN values of one shape -> sum, added from the left */
+	STEP_MUL,               /* x, g -> x g; g as x, or h = w = 1 */
+	STEP_CAT,               /* values -> one after the other in channels */
+	STEP_SLICE,             /* x -> channels from .. to; slice_attr */
+	STEP_MAXPOOL,           /* x -> y, place (u8: which of the window's numbers won); pool_attr */
+	STEP_AVGPOOL,           /* x -> y; pool_attr */
+	STEP_DROPOUT,           /* x -> x kept / (1 - p), or 0; the same step with dy for x is
+				   its backward; dropout_attr */
+	STEP_XENT,              /* logits, labels, shares -> probabilities, losses; xent_attr */
+	STEP_XENT_DX,           /* probabilities, labels, shares -> dlogits; xent_attr */
+	STEP_ACT_DX,            /* dy, y -> dx (relu: where y > 0; relu6: 0 < y < 6); act_attr */
+	STEP_BN_SUMS,           /* dy, x, m -> s: rows 2, sum dy and sum dy xhat; dgain|-1, dbias|-1 */
+	STEP_SYNC_SUMS,         /* s -> s: summed over devices */
+	STEP_BN_DX,             /* dy, x, m, gain|-1, s -> dx = gain invstd (dy - s0/k - xhat s1/k);
+				   bn_attr, k = count */
+	STEP_MUL_SUM,           /* dy, x -> sum over h, w of dy x: [n,1,1,c] */
+	STEP_MAXPOOL_DX,        /* dy, place -> dx; pool_attr */
+	STEP_AVGPOOL_DX,        /* dy -> dx; pool_attr */
+	STEP_COPY,              /* x -> the same in another layout or type */
+	STEP_REDUCE,            /* a range of ARENA_GRAD, summed over devices in rank order,
+				   in place on each; range_attr */
+	STEP_FINITE,            /* losses -> control: halt if a loss or gradient is not finite */
+	STEP_UPDATE,            /* masters, gradients, slots by segments; update_attr */
+	STEP_TRACK,             /* m, running mean, running var -> (in place); bn_attr */
+	STEP_PACK,              /* master -> packed; attr is the backend's */
+	STEP_KINDS
+};
+
+enum part { PART_FORWARD, PART_BACKWARD, PART_REDUCE, PART_UPDATE, PART_PACK, PARTS };
+
+struct input_attr { float mean[4], deviation[4]; };     /* of pixels 0..255 */
+struct conv_attr { struct window window; int groups; int in_h, in_w, in_c, out_h, out_w, out_c; };
+struct pool_attr { struct window window; int count_pad; int in_h, in_w, out_h, out_w; };
+struct act_attr { enum op_id act; };
+struct slice_attr { int from, to; };
+struct dropout_attr { double p; const char *name; int c, h, w; };
+struct xent_attr { double smoothing, weight; int classes; };
+struct range_attr { size_t at, bytes; };
+
+/*
+ * eps, decay of the running statistics, and the numbers behind a statistic: count is
+ * over one device's batch, or over all devices' with sync_bn. TRACK divides m by
+ * devices (REDUCE has summed it) and scales the variance by count / (count - 1).
+ */
+struct bn_attr { double eps, decay; int64_t count; int devices; };
+
+/*
+ * SGD (PyTorch's and tf.train.MomentumOptimizer's form): g += decay w for weights;
+ * v = momentum v + g; w -= lr (nesterov ? g + momentum v : v). momentum 0: no slot.
+ */
+struct optimizer { double momentum, decay; int nesterov; };
+struct segment { size_t at, numbers; int decays; };     /* at: numbers from the arena's start */
+struct update_attr { struct optimizer optimizer; int segments; const struct segment *segment; };
+
+struct step {
+	enum step_kind kind;
+	enum part part;
+	int node;               /* the graph's node it comes from; -1 */
+	int in[STEP_IN], ins;
+	int out[STEP_OUT], outs;
+	int bracket;            /* consecutive steps that run as one share a number; -1: alone */
+	const void *attr;       /* the kind's struct above */
+	size_t work;            /* bytes of workspace that prepare asked for */
+	int work_value;         /* the value that holds it; -1 */
+	void *own;              /* the backend's, from prepare to close; set only by it */
+	char how[STEP_HOW];     /* the kernel chosen, kept in checkpoints */
+};
+
+/* ---- control block: ARENA_CONTROL holds exactly this ---- */
+
+struct control {
+	/* host part, put before each step */
+	uint64_t seed;          /* of dropout */
+	uint64_t position;      /* of this device's first sample */
+	uint64_t stride;        /* between this device's samples */
+	int64_t step;
+	double lr;
+	double count;           /* samples of the step over all devices: losses divide by it */
+	/* device part, kept between steps and in checkpoints */
+	double loss_scale;
+	int64_t good;           /* steps since the scale changed */
+	int32_t skip;           /* this step's UPDATE and TRACK do nothing */
+	int32_t halt;           /* a loss was not finite: no UPDATE or TRACK from here on */
+};
+#define CONTROL_HOST offsetof(struct control, loss_scale)       /* bytes of the host part */
+
+/* ---- the program ---- */
+
+struct program;
+
+/* What net asks and a backend answers. */
+struct target {
+	void *dev;
+	const char *name;       /* "ref", "cpu" */
+	/* in[] comes with the layouts its values have, out[] with a default; the backend
+	 * changes what it wants otherwise. Where in[] differs, a STEP_COPY is put before. */
+	int (*layout)(void *dev, const struct program *, int step, struct layout *in, struct layout *out);
+	/* Seconds that steps from .. to - 1 would take as one bracket; < 0: cannot. Values
+	 * written and read only inside will not be stored. */
+	double (*cost)(void *dev, const struct program *, int from, int to);
+	/* Chooses the kernel: sets work, own and how (obeying a how that is already there,
+	 * or failing); may ask for packed parameters by program_pack(). Called once for each
+	 * step, brackets at their first step. */
+	int (*prepare)(void *dev, struct program *, int step);
+	/* Releases a step's own. */
+	void (*release)(void *dev, struct program *, int step);
+};
+
+struct program_options {
+	int training;
+	int batch;              /* samples of one device */
+	int devices;            /* that share the step; >= 1 */
+	int sync_bn;
+	double smoothing;       /* of labels */
+	struct input_attr normalise;
+	struct optimizer optimizer;
+	const char *without;    /* names of rewrites left out, separated by commas; "all"; NULL */
+	const char *const *how; /* kernels to obey, one a step, from a checkpoint; NULL */
+	int hows;
+};
+
+struct program {
+	const struct graph *graph;
+	struct program_options options;
+	int values, steps, brackets;
+	struct value *value;
+	struct step *step;
+	int begin[PARTS + 1];   /* steps of part k: begin[k] .. begin[k + 1] - 1 */
+	size_t arena[ARENAS];   /* bytes */
+	/* the values a host deals with; -1 where there is none */
+	int pixels, labels, shares;     /* u8 NHWC; i32 [n,1,1,2]; f32 [n,1,1,2]. label -1: no loss */
+	int losses;             /* f32 [n,1,1,2]: loss, and 1 if the best class is the first label */
+	int probabilities;      /* f32 [n,1,1,classes] */
+	int control;
+	int *master;            /* of each parameter of the graph */
+	int *gradient, *slot;   /* likewise; -1 where there is none */
+	int value_room, step_room;
+	struct target target;
+	void *memory;           /* names and attributes */
+};
+
+/* Makes it, all the way to the plan. Keeps the graph. NULL: reason. */
+struct program *program_make(const struct graph *, const struct program_options *, const struct target *);
+void program_free(struct program *);    /* NULL: nothing; calls target.release */
+
+/* Numbers and bytes that a value's layout takes (padding included). */
+size_t value_numbers(const struct value *);
+
+/* Offset, in numbers, of (n, c, h, w) in a value. */
+static inline size_t value_place(const struct value *v, int n, int c, int h, int w)
+{
+	return ((((size_t)n * (size_t)(v->lay.pad / v->lay.block) + (size_t)(c / v->lay.block))
+		* (size_t)v->h + (size_t)h) * (size_t)v->w + (size_t)w) * (size_t)v->lay.block
+		+ (size_t)(c % v->lay.block);
+}
+
+/* For a backend's prepare: the value of a packed copy of a master, made by a PACK step
+ * that is added if none with this key is there (equal steps share); in[operand] of the
+ * step is changed to it. attr is kept by the program's memory (copied). -1: reason. */
+int program_pack(struct program *, int step, int operand, const char *key, size_t bytes,
+		 const void *attr, size_t attr_bytes);
+
+/* Memory that lives as long as the program, zeroed; NULL: reason. */
+void *program_alloc(struct program *, size_t bytes);
+
+const char *step_name(enum step_kind);  /* "conv", "conv dx" */
+
+/* Looks for two values whose bytes overlap while both live, and for reads of what was
+ * never written: the plan's test. 0, or -1 naming them. O(values squared). */
+int program_check(const struct program *);
+
+/* ---- what net-cat prints (show.c) ---- */
+
+/* One line a step, and the budget: bytes by arena and their sum. 0 or -1. */
+int program_show_steps(const struct program *, FILE *);
+int program_show_memory(const struct program *, FILE *);
+
+#endif
