@@ -26,9 +26,10 @@ struct backend {
 	 * not at all for one device alone. STEP_REDUCE and STEP_SYNC_* of all of them then
 	 * meet: each device must be run by a thread of its own. */
 	int (*join)(struct device **, int count);
-	/* The only allocation. shares: a program bound before on this device whose
-	 * parameters, gradients, state, packed copies kept apart and control block are
-	 * used too (same graph); NULL: own ones, zeroed. */
+	/* The only allocation. shares: a program bound before on this device whose masters,
+	 * gradients, state and control block are used (same graph); packed copies, work,
+	 * input and output stay its own, so run its PACK after the other's UPDATE. NULL: own
+	 * ones, zeroed. */
 	int (*bind)(struct device *, struct program *, struct program *shares);
 	/* Moves one value. Activations and vectors: fp32 NHWC without padding, whatever the
 	 * layout. Masters, gradients, slots: bare fp32 (OIHW). Pixels, labels, control: their
