@@ -1,0 +1,103 @@
+/*
+ * Brackets: consecutive steps that a backend runs as one. A bracket means its parts,
+ * run one by one. What is written and read only inside is not stored: such values
+ * are in ARENA_NONE, already so when target->cost() is asked. Everything else that a
+ * member writes must be stored by the bracket, and may be read by anyone after it.
+ *
+ * This table is all there is: bracket.c makes no other sequence, in the order given
+ * here, with these links between the members (every other operand comes from outside
+ * and lives through the whole bracket; no output shares bytes with an operand):
+ *
+ *   affine act                   act.in[0] = affine.out[0]
+ *   affine add                   add has two operands, add.in[0] = affine.out[0]
+ *   affine add act               likewise; act.in[0] = add.out[0]
+ *   affine affine add            add.in[0], in[1] = the first's and the second's out[0]
+ *   affine affine add act        likewise; act.in[0] = add.out[0]
+ *   add act                      add of 2 .. STEP_IN operands; act.in[0] = add.out[0]
+ *
+ * Forward, the value that act reads (or add, where no act follows) may be stored or
+ * not; affine.out[0] is stored where something else reads it. Training reads none of
+ * them for relu and relu6: only the last member's out[0] is stored then.
+ *
+ *   act_dx bn_sums               bn_sums.in[0] = act_dx.out[0]
+ *   act_dx bn_sums bn_sums       both read act_dx.out[0], each with its own x and m
+ *   add act_dx                   act_dx.in[0] = add.out[0]
+ *   add act_dx bn_sums           likewise; bn_sums.in[0] = act_dx.out[0]
+ *   add act_dx bn_sums bn_sums   likewise, two of them
+ *   add bn_sums                  bn_sums.in[0] = add.out[0]
+ *   act_dx bn_dx                 bn_dx.in[0] = act_dx.out[0]
+ *
+ * Here act_dx reads y, the stored result of the activation. The masked gradient
+ * act_dx.out[0] is stored where something outside reads it (a residual's skip; a
+ * bn_dx that stands alone); otherwise bn_dx has its own act_dx: the pair
+ * [act_dx bn_sums] ... [act_dx bn_dx] reads dy, y and x twice and stores no mask.
+ * add.out[0] is stored where something else reads it.
+ *
+ *   affine act act_dx bn_sums    act.in[0] = affine.out[0], act_dx.in[1] = act.out[0],
+ *   affine act act_dx bn_dx      last.in[0] = act_dx.out[0], last.in[1] = affine.in[0]
+ *
+ * The same pair with y computed again from x and ab, so that y is not read: the first
+ * reads dy, x, ab, m and writes s, dgain, dbias; the second reads dy, x, ab, m, gain,
+ * s and writes dx. affine and act are copies here: their results are never stored.
+ * act_dx.out[0] of the first is stored only where bn_dx had to stay alone.
+ */
+#ifndef NET_BRACKET_H
+#define NET_BRACKET_H
+
+#include "net/program.h"
+
+enum { BRACKET_STEPS = 5 };
+
+enum bracket_kind {
+	BRACKET_AFFINE_ACT,
+	BRACKET_AFFINE_ADD,
+	BRACKET_AFFINE_ADD_ACT,
+	BRACKET_AFFINE_AFFINE_ADD,
+	BRACKET_AFFINE_AFFINE_ADD_ACT,
+	BRACKET_ADD_ACT,
+	BRACKET_ACT_DX_SUMS,
+	BRACKET_ACT_DX_SUMS_SUMS,
+	BRACKET_ADD_ACT_DX,
+	BRACKET_ADD_ACT_DX_SUMS,
+	BRACKET_ADD_ACT_DX_SUMS_SUMS,
+	BRACKET_ADD_SUMS,
+	BRACKET_ACT_DX_BN_DX,
+	BRACKET_AGAIN_SUMS,             /* affine act act_dx bn_sums */
+	BRACKET_AGAIN_BN_DX,            /* affine act act_dx bn_dx */
+	BRACKET_KINDS
+};
+
+/*
+ * The rewrites, by the names that options.without takes:
+ *   pointwise   the forward brackets
+ *   gradient    the backward brackets
+ *   recompute   those that compute y again; without it "gradient" reads y
+ */
+struct bracket {
+	enum bracket_kind kind;
+	const char *name;               /* "affine act": as net-cat --steps shows it */
+	const char *rewrite;
+	int steps;
+	enum step_kind step[BRACKET_STEPS];
+};
+
+extern const struct bracket bracket_table[BRACKET_KINDS];
+
+/* The members by what they are; NULL where the bracket has none. Borrowed from the
+ * program's list of steps. */
+struct bracket_view {
+	const struct step *affine[2], *add, *act, *act_dx, *sums[2], *bn_dx;
+};
+
+/* The row that steps from .. to - 1 are, links checked; NULL if none. Fills *view,
+ * if not NULL. For backends' cost and prepare. */
+const struct bracket *bracket_find(const struct program *, int from, int to,
+				   struct bracket_view *view);
+
+/* Is a value stored? A backend's bracket writes those of its outputs that are. */
+static inline int value_stored(const struct program *p, int value)
+{
+	return value >= 0 && p->value[value].arena != ARENA_NONE;
+}
+
+#endif
