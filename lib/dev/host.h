@@ -22,6 +22,8 @@
 
 struct team;
 
+enum { HOST_HUGE = 2 << 20 };   /* bytes of a huge page; arenas from there on start at one */
+
 /* A program's memory on a device. */
 struct memory {
 	const struct program *program;  /* borrows */
@@ -135,6 +137,9 @@ void host_broken(struct host *);
  * and the others copy. A program for another number of devices than the team's fails.
  */
 int host_meet(struct host *, const struct memory *, const struct step *);
+
+/* Leaves the team, breaking it for the others; host_close() does it. Alone: nothing. */
+void host_leave(struct host *);
 
 /* Whether any device of the team says so: 1 or 0; -1: broken. Alone: flag. */
 int host_any(struct host *, int flag);

@@ -1,0 +1,267 @@
+/* Devices of one process that take a step together. */
+#include "dev/host.h"
+
+#include "base/fail.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct team {
+	pthread_mutex_t lock;
+	pthread_cond_t moved;
+	int count, members;             /* devices; those that have not left */
+	int waiting;                    /* that have come to this meeting */
+	unsigned round;                 /* meetings that have been */
+	int any[2];                     /* flags of this meeting and the last, by round & 1 */
+	int broken;
+	char why[FAIL_MAX];
+	const struct memory **memory;   /* what each brought to the meeting */
+};
+
+int host_join(struct host **hosts, int count)
+{
+	struct team *team;
+	int i;
+
+	assert(count > 0);
+	for (i = 0; i < count; i++)
+		if (hosts[i]->team)
+			return fail("device %d of %d: it is in a team already", i, count);
+	team = calloc(1, sizeof *team);
+	if (team)
+		team->memory = calloc((size_t)count, sizeof *team->memory);
+	if (!team || !team->memory) {
+		free(team);
+		return fail("out of memory");
+	}
+	pthread_mutex_init(&team->lock, NULL);
+	pthread_cond_init(&team->moved, NULL);
+	team->count = team->members = count;
+	for (i = 0; i < count; i++) {
+		hosts[i]->team = team;
+		hosts[i]->rank = i;
+		hosts[i]->ranks = count;
+	}
+	return 0;
+}
+
+static void team_free(struct team *team)
+{
+	pthread_mutex_destroy(&team->lock);
+	pthread_cond_destroy(&team->moved);
+	free(team->memory);
+	free(team);
+}
+
+/* With the lock held. */
+static void team_break(struct team *team, int rank, const char *why)
+{
+	if (team->broken)
+		return;
+	team->broken = 1;
+	snprintf(team->why, sizeof team->why, "device %d of %d: %s", rank, team->count, why);
+	pthread_cond_broadcast(&team->moved);
+}
+
+void host_broken(struct host *host)
+{
+	if (!host->team)
+		return;
+	pthread_mutex_lock(&host->team->lock);
+	team_break(host->team, host->rank, fail_why());
+	pthread_mutex_unlock(&host->team->lock);
+}
+
+void host_leave(struct host *host)
+{
+	struct team *team = host->team;
+	int left;
+
+	if (!team)
+		return;
+	pthread_mutex_lock(&team->lock);
+	team_break(team, host->rank, "it was closed");
+	left = --team->members;
+	pthread_mutex_unlock(&team->lock);
+	if (!left)
+		team_free(team);
+	host->team = NULL;
+	host->rank = host->ranks = 0;
+}
+
+/* Waits until all have come: whether any of them brought a flag; -1: broken. */
+static int meet(struct host *host, int flag)
+{
+	struct team *team = host->team;
+	unsigned round;
+	int any = -1;
+
+	pthread_mutex_lock(&team->lock);
+	round = team->round;
+	team->any[round & 1] |= flag;
+	if (!team->broken && ++team->waiting == team->count) {
+		team->waiting = 0;
+		/* all of this meeting have read the last one's flag */
+		team->any[~round & 1] = 0;
+		team->round++;
+		pthread_cond_broadcast(&team->moved);
+	}
+	while (team->round == round && !team->broken)
+		pthread_cond_wait(&team->moved, &team->lock);
+	if (team->round != round)
+		any = team->any[round & 1];
+	else
+		fail("%s", team->why);
+	pthread_mutex_unlock(&team->lock);
+	return any;
+}
+
+int host_any(struct host *host, int flag)
+{
+	return host->team ? meet(host, flag) : flag;
+}
+
+enum { STRIP = 1024 };
+
+/* Sums numbers from .. to of the range in rank order, and gives them to all. No other
+ * device touches them before the next meeting. */
+static void reduce(const struct team *team, size_t at, size_t from, size_t to)
+{
+	float sum[STRIP];
+	size_t n, i;
+	int rank;
+
+	for (; from < to; from += n) {
+		n = to - from < STRIP ? to - from : STRIP;
+		for (rank = 0; rank < team->count; rank++) {
+			const float *x = (float *)(team->memory[rank]->arena[ARENA_GRAD] + at) + from;
+
+			if (!rank)
+				memcpy(sum, x, n * sizeof *sum);
+			else
+				for (i = 0; i < n; i++)
+					sum[i] += x[i];
+		}
+		for (rank = 0; rank < team->count; rank++)
+			memcpy((float *)(team->memory[rank]->arena[ARENA_GRAD] + at) + from, sum,
+			       n * sizeof *sum);
+	}
+}
+
+static void reduce_share(const struct host *host, const struct range_attr *range)
+{
+	size_t numbers = range->bytes / sizeof(float), ranks = (size_t)host->ranks;
+	size_t line = 16, lines = (numbers + line - 1) / line, rank = (size_t)host->rank;
+	size_t from = lines * rank / ranks * line, to = lines * (rank + 1) / ranks * line;
+
+	assert(range->at % sizeof(float) == 0);
+	reduce(host->team, range->at, from, to < numbers ? to : numbers);
+}
+
+static float *row(const struct memory *m, int value, int r)
+{
+	assert(m->program->value[value].lay.type == DTYPE_F32);
+	return (float *)memory_at(m, value) + (size_t)r * (size_t)m->program->value[value].lay.pad;
+}
+
+/* Variances about means that differ: that of all together is the mean of
+ * variance + (mean - mean of all)^2. */
+static void sync_stats(const struct memory **memory, int ranks, const struct memory *own,
+		       const struct step *step)
+{
+	float *mean = row(own, step->out[0], 0), *variance = row(own, step->out[0], 1);
+	int c, k, pad = own->program->value[step->out[0]].lay.pad;
+
+	for (c = 0; c < pad; c++) {
+		double m = 0, v = 0;
+
+		for (k = 0; k < ranks; k++)
+			m += row(memory[k], step->in[0], 0)[c];
+		m /= ranks;
+		for (k = 0; k < ranks; k++) {
+			double off = row(memory[k], step->in[0], 0)[c] - m;
+
+			v += row(memory[k], step->in[0], 1)[c] + off * off;
+		}
+		mean[c] = (float)m;
+		variance[c] = (float)(v / ranks);
+	}
+}
+
+static void sync_sums(const struct memory **memory, int ranks, const struct memory *own,
+		      const struct step *step)
+{
+	const struct value *v = &own->program->value[step->out[0]];
+	int c, k, r;
+
+	for (r = 0; r < v->w; r++)
+		for (c = 0; c < v->lay.pad; c++) {
+			double sum = 0;
+
+			for (k = 0; k < ranks; k++)
+				sum += row(memory[k], step->in[0], r)[c];
+			row(own, step->out[0], r)[c] = (float)sum;
+		}
+}
+
+static void together(const struct host *host, const struct memory **memory, int ranks,
+		     const struct step *step)
+{
+	if (step->kind == STEP_REDUCE && host->team)
+		reduce_share(host, step->attr);
+	else if (step->kind == STEP_SYNC_STATS)
+		sync_stats(memory, ranks, memory[host->rank], step);
+	else if (step->kind == STEP_SYNC_SUMS)
+		sync_sums(memory, ranks, memory[host->rank], step);
+}
+
+int host_meet(struct host *host, const struct memory *m, const struct step *step)
+{
+	int devices = m->program->options.devices, ranks = host->team ? host->ranks : 1;
+
+	if (devices != ranks)
+		return fail("a program for %d devices runs on %d", devices, ranks);
+	if (!host->team) {
+		together(host, &m, 1, step);
+		return 0;
+	}
+	host->team->memory[host->rank] = m;
+	TRY(meet(host, 0));
+	together(host, host->team->memory, ranks, step);
+	/* none goes on to change what another still reads */
+	TRY(meet(host, 0));
+	return 0;
+}
+
+static int finite(const void *numbers, size_t n)
+{
+	const unsigned char *at = numbers;
+	uint32_t worst = 0, bits;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		memcpy(&bits, at + i * sizeof bits, sizeof bits);
+		bits &= 0x7f800000;
+		worst = bits > worst ? bits : worst;
+	}
+	return worst < 0x7f800000;
+}
+
+int host_finite(struct host *host, const struct memory *m, const struct step *step)
+{
+	const struct value *losses = &m->program->value[step->in[0]];
+	size_t numbers = (size_t)losses->n * (size_t)losses->h * (size_t)losses->w *
+			 (size_t)losses->lay.pad;
+	int bad;
+
+	assert(losses->lay.type == DTYPE_F32);
+	bad = !finite(memory_at(m, step->in[0]), numbers) ||
+	      !finite(m->arena[ARENA_GRAD], m->program->arena[ARENA_GRAD] / sizeof(float));
+	bad = host_any(host, bad);
+	TRY(bad);
+	if (bad)
+		memory_control(m)->halt = 1;
+	return 0;
+}
