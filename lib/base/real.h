@@ -9,7 +9,7 @@
 
 double real_exp(double);
 double real_log(double);
-double real_sin(double);        /* |x| <= 2^20 */
+double real_sin(double);        /* |x| <= 2^20; NaN beyond */
 double real_cos(double);
 double real_pow(double x, double y);    /* x >= 0 */
 
