@@ -28,6 +28,15 @@ _Noreturn void die(int status, const char *fmt, ...) __attribute__((format(print
 /* die(status, "%s", fail_why()). */
 _Noreturn void die_why(int status);
 
+/*
+ * For a reader's failure, with the status that stream_open() or stream_status() gave:
+ * every filter ends so. Where the reason came from upstream as ERR and die_stream() is
+ * set, the program says nothing itself, since the origin has printed the reason and the
+ * last program will: it puts its name before the reason, sends it on as ERR and exits
+ * with 4. In all other cases as die_why(status).
+ */
+_Noreturn void die_input(int status);
+
 /* A mistake in the command line: the line, a hint to --help, exit 2. */
 _Noreturn void usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

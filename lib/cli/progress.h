@@ -19,5 +19,7 @@ void progress_begin(struct progress *, int wanted, const char *unit, uint64_t fi
 void progress_show(struct progress *, uint64_t done, const char *extra);
 /* Clears the line, so that messages stand alone. */
 void progress_end(struct progress *);
+/* Takes the line away until the next progress_show(); messages call it. */
+void progress_hide(void);
 
 #endif

@@ -50,6 +50,10 @@ void stream_head_release(struct stream_head *);
 
 struct stream_reader;
 
+/* The status of a failure whose reason came as an ERR record: 4 to exit(), which keeps
+ * the low 8 bits, and told from an input that ended early (4) by die_input(). */
+enum { STREAM_TOLD = 256 + 4 };
+
 enum stream_kind {
 	STREAM_DATA = 1,
 	STREAM_EPOCH,           /* the boundary between two epochs stands at position */
@@ -74,7 +78,8 @@ struct stream_view {
 };
 
 /* Reads the header. The descriptor is borrowed until close. name stands in messages
- * ("stdin"). NULL: reason; *status is the exit status that fits (1, 3 or 4). */
+ * ("stdin"). NULL: reason; *status is the exit status that fits (1, 3, 4 or
+ * STREAM_TOLD), for die_input(). */
 struct stream_reader *stream_open(int fd, const char *name, int *status);
 
 /* The header (of the present segment); valid until close. */
@@ -82,11 +87,11 @@ const struct stream_head *stream_head(const struct stream_reader *);
 
 /* The next record, checked (checksums, order of positions, sizes): 1; 0 at the proper
  * end of the input; -1 with a reason. An ERR record is a failure too: its text is the
- * reason, and stream_status() is 4. */
+ * reason, and stream_status() is STREAM_TOLD. */
 int stream_read(struct stream_reader *, struct stream_record *);
 
 /* After -1: the exit status that fits: 1 (checksum, order), 3 (read error), 4 (ended
- * early, error from upstream). */
+ * early), STREAM_TOLD (error from upstream). For die_input(). */
 int stream_status(const struct stream_reader *);
 
 /* A column of a DATA record of this reader. */
