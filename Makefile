@@ -52,7 +52,8 @@ log-plot-LIBS := -lm
 # Programs that open device plug-ins lend them their own symbols.
 DEVICE_PROGRAMS := net-train net-eval net-cat
 
-.PHONY: all deps demo check bench interop install uninstall clean
+
+.PHONY: all deps demo check print-build print-bin bench interop install uninstall clean
 .DELETE_ON_ERROR:
 all: $(PROGRAMS) $(PLUGINS)
 
@@ -96,6 +97,12 @@ demo: deps all
 
 check:
 	@CC='$(CC)' SAN='$(SAN)' TSAN='$(TSAN)' sh tests/run
+
+# For tests/run: where this kind of build lives.
+print-build:
+	@echo $(BUILD)
+print-bin:
+	@echo $(BIN)
 
 interop:
 	@sh tests/interop/run
