@@ -244,7 +244,14 @@ int program_pack(struct program *, int step, int operand, const char *key, size_
 /* Memory that lives as long as the program, zeroed; NULL: reason. */
 void *program_alloc(struct program *, size_t bytes);
 
-const char *step_name(enum step_kind);  /* "conv", "conv dx" */
+const char *step_name(enum step_kind);  /* "conv", "conv_dx" */
+
+/* Bytes of all arenas together: what bind will take. */
+size_t program_bytes(const struct program *);
+
+/* 0, or -1 where it takes more than `available` bytes: "needs 21.4G, host has 15.8G
+ * free: -b 128 would fit" (where: "host", "cuda:0"). */
+int program_fits(const struct program *, size_t available, const char *where);
 
 /* Looks for two values whose bytes overlap while both live, and for reads of what was
  * never written: the plan's test. 0, or -1 naming them. O(values squared). */

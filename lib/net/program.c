@@ -1,0 +1,558 @@
+#include "net/program.h"
+
+#include "base/fail.h"
+#include "net/program_build.h"
+
+#include <assert.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- memory that lives as long as the program ---- */
+
+enum { CHUNK = 1 << 16 };
+
+struct chunk {
+	struct chunk *next;
+	size_t used, room;
+	_Alignas(16) unsigned char data[];
+};
+
+struct packed {
+	int master, value;
+	const char *key;
+};
+
+struct memory_list {
+	struct chunk *chunk;
+	struct packed *packed;
+	int packed_count, packed_room;
+};
+
+void *program_alloc(struct program *p, size_t bytes)
+{
+	struct memory_list *list = p->memory;
+	struct chunk *c = list->chunk;
+	void *at;
+
+	if (bytes > SIZE_MAX / 2) {
+		fail("program: out of memory");
+		return NULL;
+	}
+	bytes = (bytes + 15) & ~(size_t)15;
+	if (!c || c->room - c->used < bytes) {
+		size_t room = bytes > CHUNK ? bytes : CHUNK;
+
+		c = calloc(1, sizeof *c + room);
+		if (!c) {
+			fail("program: out of memory");
+			return NULL;
+		}
+		c->room = room;
+		c->next = list->chunk;
+		list->chunk = c;
+	}
+	at = c->data + c->used;
+	c->used += bytes;
+	return at;
+}
+
+static char *text_keep(struct program *p, const char *fmt, va_list ap)
+{
+	va_list again;
+	char *text;
+	int n;
+
+	va_copy(again, ap);
+	n = vsnprintf(NULL, 0, fmt, again);
+	va_end(again);
+	text = n < 0 ? NULL : program_alloc(p, (size_t)n + 1);
+	if (text)
+		vsnprintf(text, (size_t)n + 1, fmt, ap);
+	return text;
+}
+
+char *program_text(struct program *p, const char *fmt, ...)
+{
+	va_list ap;
+	char *text;
+
+	va_start(ap, fmt);
+	text = text_keep(p, fmt, ap);
+	va_end(ap);
+	return text;
+}
+
+int program_reserve(struct program *p, int values, int steps)
+{
+	if (values > p->value_room) {
+		struct value *v = realloc(p->value, (size_t)values * sizeof *v);
+
+		if (!v)
+			return fail("program: out of memory");
+		p->value = v;
+		p->value_room = values;
+	}
+	if (steps > p->step_room) {
+		struct step *s = realloc(p->step, (size_t)steps * sizeof *s);
+
+		if (!s)
+			return fail("program: out of memory");
+		p->step = s;
+		p->step_room = steps;
+	}
+	return 0;
+}
+
+/* ---- values and steps ---- */
+
+size_t value_numbers(const struct value *v)
+{
+	return (size_t)v->n * (size_t)v->h * (size_t)v->w * (size_t)v->lay.pad;
+}
+
+int value_measure(struct value *v)
+{
+	size_t n = (size_t)v->n;
+
+	if (__builtin_mul_overflow(n, (size_t)v->h, &n) ||
+	    __builtin_mul_overflow(n, (size_t)v->w, &n) ||
+	    __builtin_mul_overflow(n, (size_t)v->lay.pad, &n) ||
+	    __builtin_mul_overflow(n, dtype_bytes(v->lay.type), &n) || n > SIZE_MAX / 64)
+		return fail("%s: %dx%dx%dx%d: too large", v->name, v->n, v->h, v->w, v->c);
+	v->bytes = n;
+	return 0;
+}
+
+static int fact_reserve(struct build *b, int room)
+{
+	struct fact *f = realloc(b->fact, (size_t)room * sizeof *f);
+
+	if (!f)
+		return fail("program: out of memory");
+	b->fact = f;
+	b->fact_room = room;
+	return 0;
+}
+
+int value_add(struct build *b, struct shape4 s, struct layout lay, enum arena arena,
+	      const char *fmt, ...)
+{
+	static const struct fact unknown = { -1, -1, -1, 0, -1, -1, -1, -1 };
+	struct program *p = b->p;
+	struct value *v;
+	va_list ap;
+	char *name;
+
+	va_start(ap, fmt);
+	name = b->failed ? NULL : text_keep(p, fmt, ap);
+	va_end(ap);
+	if (!name ||
+	    (p->values == p->value_room && program_reserve(p, 2 * p->value_room, 0)) ||
+	    (p->value_room > b->fact_room && fact_reserve(b, p->value_room))) {
+		b->failed = 1;
+		return 0;
+	}
+	v = &p->value[p->values];
+	memset(v, 0, sizeof *v);
+	v->name = name;
+	v->n = s.n;
+	v->h = s.h;
+	v->w = s.w;
+	v->c = s.c;
+	v->lay = lay;
+	v->arena = arena;
+	v->first = v->last = v->param = -1;
+	b->fact[p->values] = unknown;
+	return p->values++;
+}
+
+int step_add(struct build *b, enum step_kind kind, enum part part, int node, const void *attr)
+{
+	struct program *p = b->p;
+	struct step *s;
+
+	if (b->failed || (p->steps == p->step_room && program_reserve(p, 0, 2 * p->step_room))) {
+		b->failed = 1;
+		return 0;
+	}
+	s = &p->step[p->steps];
+	memset(s, 0, sizeof *s);
+	s->kind = kind;
+	s->part = part;
+	s->node = node;
+	s->attr = attr;
+	s->bracket = s->work_value = -1;
+	return p->steps++;
+}
+
+void step_reads(struct build *b, int step, int value)
+{
+	struct step *s = &b->p->step[step];
+
+	if (b->failed)
+		return;
+	assert(s->ins < STEP_IN);
+	s->in[s->ins++] = value;
+}
+
+void step_writes(struct build *b, int step, int value)
+{
+	struct step *s = &b->p->step[step];
+
+	if (b->failed)
+		return;
+	assert(s->outs < STEP_OUT);
+	s->out[s->outs++] = value;
+	if (value >= 0) {
+		assert(b->fact[value].maker < 0);
+		b->fact[value].maker = step;
+	}
+}
+
+void step_extent(const struct program *p, int step, int *first, int *last)
+{
+	int bracket = p->step[step].bracket;
+
+	*first = *last = step;
+	if (bracket < 0)
+		return;
+	while (*first > 0 && p->step[*first - 1].bracket == bracket)
+		--*first;
+	while (*last + 1 < p->steps && p->step[*last + 1].bracket == bracket)
+		++*last;
+}
+
+const char *step_name(enum step_kind kind)
+{
+	static const char *const name[STEP_KINDS] = {
+		"input", "conv", "conv_dx", "conv_dw", "channel_sum",
+		"stats", "sync_stats", "coef", "affine", "act", "add", "mul", "cat", "slice",
+		"maxpool", "avgpool", "dropout", "xent", "xent_dx", "act_dx",
+		"bn_sums", "sync_sums", "bn_dx", "mul_sum", "maxpool_dx", "avgpool_dx",
+		"copy", "reduce", "finite", "update", "track", "pack"
+	};
+
+	return kind < STEP_KINDS ? name[kind] : "?";
+}
+
+int listed(const char *list, const char *word)
+{
+	size_t n = strlen(word);
+
+	while (list && *list) {
+		size_t length = strcspn(list, ",");
+
+		if (length == n && strncmp(list, word, n) == 0)
+			return 1;
+		list += length + (list[length] == ',');
+	}
+	return 0;
+}
+
+/* ---- PACK ---- */
+
+static struct packed *packed_find(struct memory_list *list, int master, const char *key)
+{
+	for (int i = 0; i < list->packed_count; i++)
+		if (list->packed[i].master == master && strcmp(list->packed[i].key, key) == 0)
+			return &list->packed[i];
+	return NULL;
+}
+
+static struct packed *packed_add(struct memory_list *list)
+{
+	if (list->packed_count == list->packed_room) {
+		int room = list->packed_room ? 2 * list->packed_room : 64;
+		struct packed *more = realloc(list->packed, (size_t)room * sizeof *more);
+
+		if (!more) {
+			fail("program: out of memory");
+			return NULL;
+		}
+		list->packed = more;
+		list->packed_room = room;
+	}
+	return &list->packed[list->packed_count++];
+}
+
+/* A value for what was packed, and the step that packs it. */
+static int packed_make(struct program *p, int node, int master, size_t bytes, const void *attr)
+{
+	int rooms[2] = { p->values < p->value_room ? 0 : 2 * p->value_room,
+			 p->steps < p->step_room ? 0 : 2 * p->step_room };
+	char *name = program_text(p, "%s'", p->value[master].name);
+	struct value *v;
+	struct step *s;
+
+	if (!name)
+		return -1;
+	TRY(program_reserve(p, rooms[0], rooms[1]));
+	v = &p->value[p->values];
+	*v = p->value[master];
+	v->name = name;
+	v->arena = ARENA_PACKED;
+	v->bytes = bytes;
+	v->at = 0;
+	v->param = -1;
+	s = &p->step[p->steps];
+	memset(s, 0, sizeof *s);
+	s->kind = STEP_PACK;
+	s->part = PART_PACK;
+	s->node = node;
+	s->attr = attr;
+	s->bracket = s->work_value = -1;
+	s->in[s->ins++] = master;
+	s->out[s->outs++] = p->values;
+	p->steps++;
+	p->begin[PARTS] = p->steps;
+	return p->values++;
+}
+
+int program_pack(struct program *p, int step, int operand, const char *key, size_t bytes,
+		 const void *attr, size_t attr_bytes)
+{
+	struct memory_list *list = p->memory;
+	int master = p->step[step].in[operand];
+	struct packed *k;
+	void *kept = NULL;
+
+	assert(operand < p->step[step].ins && master >= 0 &&
+	       p->value[master].arena == ARENA_PARAM);
+	k = packed_find(list, master, key);
+	if (!k) {
+		char *name = program_text(p, "%s", key);
+		int value;
+
+		if (attr_bytes) {
+			kept = program_alloc(p, attr_bytes);
+			if (!kept)
+				return -1;
+			memcpy(kept, attr, attr_bytes);
+		}
+		if (!name)
+			return -1;
+		TRY(value = packed_make(p, p->step[step].node, master, bytes, kept));
+		k = packed_add(list);
+		if (!k)
+			return -1;
+		k->master = master;
+		k->key = name;
+		k->value = value;
+	}
+	p->step[step].in[operand] = k->value;
+	return k->value;
+}
+
+/* ---- making one ---- */
+
+static int options_check(const struct program_options *o, const struct graph *g)
+{
+	if (o->batch < 1 || o->batch > 1 << 24)
+		return fail("batch %d: not between 1 and %d", o->batch, 1 << 24);
+	if (o->devices < 1 || o->devices > 1 << 16)
+		return fail("%d devices: not between 1 and %d", o->devices, 1 << 16);
+	if (g->nodes < 1 || g->out < 0 || g->out >= g->nodes)
+		return fail("network: no steps");
+	if (!(o->smoothing >= 0 && o->smoothing < 1))
+		return fail("label smoothing %g: not from 0 to 1", o->smoothing);
+	return 0;
+}
+
+/* The kernel that a checkpoint asks for, before one is chosen. */
+static int how_set(struct program *p, int step)
+{
+	const struct program_options *o = &p->options;
+
+	if (!o->how || step >= o->hows)
+		return 0;
+	if (strlen(o->how[step]) >= STEP_HOW)
+		return fail("step %d: kernel '%s': too long a name", step, o->how[step]);
+	strcpy(p->step[step].how, o->how[step]);
+	return 0;
+}
+
+static int begins_set(struct program *p)
+{
+	int i = 0;
+
+	for (int part = 0; part < PARTS; part++) {
+		p->begin[part] = i;
+		while (i < p->steps && p->step[i].part == (enum part)part)
+			i++;
+	}
+	p->begin[PARTS] = i;
+	assert(i == p->steps);
+	return 0;
+}
+
+/* Kernels; the list grows by PACK steps while it is walked. */
+static int prepare_all(struct program *p)
+{
+	const struct program_options *o = &p->options;
+	int operands = 0;
+
+	for (int i = 0; i < p->steps; i++)
+		operands += p->step[i].ins;
+	/* All that can be added: arrays stay where they are while backends hold pointers. */
+	TRY(program_reserve(p, p->values + 2 * operands + 2 * p->steps, p->steps + 2 * operands));
+	for (int i = 0; i < p->steps; i++)
+		TRY(how_set(p, i));
+	for (int i = 0; i < p->steps; i++) {
+		if (p->step[i].bracket >= 0 && i > 0 &&
+		    p->step[i - 1].bracket == p->step[i].bracket)
+			continue;
+		if (p->step[i].part == PART_PACK)
+			TRY(how_set(p, i));
+		TRY(p->target.prepare(p->target.dev, p, i));
+	}
+	if (o->how && o->hows != p->steps)
+		return fail("kernels of %d steps were asked for, the program has %d",
+			    o->hows, p->steps);
+	return 0;
+}
+
+static int workspaces_add(struct program *p)
+{
+	for (int i = 0; i < p->steps; i++) {
+		struct value *v;
+
+		if (!p->step[i].work)
+			continue;
+		TRY(program_reserve(p, p->values < p->value_room ? 0 : 2 * p->value_room, 0));
+		v = &p->value[p->values];
+		memset(v, 0, sizeof *v);
+		v->name = "ws";
+		v->n = v->h = v->w = v->c = 1;
+		v->lay = layout_bare(1, DTYPE_U8);
+		v->arena = ARENA_WORK;
+		v->bytes = p->step[i].work;
+		v->param = -1;
+		p->step[i].work_value = p->values++;
+	}
+	return 0;
+}
+
+static int passes(struct build *b, void *context)
+{
+	int (*const pass[])(struct build *) = {
+		build_params, build_forward, build_backward, build_update, build_layouts,
+		build_brackets
+	};
+
+	(void)context;
+	for (size_t i = 0; i < sizeof pass / sizeof *pass; i++) {
+		TRY(pass[i](b));
+		if (b->failed)
+			return fail("program: out of memory");
+	}
+	return 0;
+}
+
+static int build_init(struct build *b, struct program *p, const struct graph *g)
+{
+	size_t nodes = (size_t)g->nodes, params = (size_t)g->params + 1;
+
+	b->p = p;
+	b->node_value = malloc(nodes * sizeof(int));
+	b->needed = calloc(nodes, 1);
+	b->uses = calloc(params, sizeof(int));
+	b->uses_left = calloc(params, sizeof(int));
+	b->param_part = malloc(params * sizeof(int));
+	if (!b->node_value || !b->needed || !b->uses || !b->uses_left || !b->param_part)
+		return fail("program: out of memory");
+	memset(b->node_value, -1, nodes * sizeof(int));
+	memset(b->param_part, -1, params * sizeof(int));
+	TRY(fact_reserve(b, p->value_room));
+	return 0;
+}
+
+static void build_release(struct build *b)
+{
+	free(b->node_value);
+	free(b->needed);
+	free(b->uses);
+	free(b->uses_left);
+	free(b->param_part);
+	free(b->fact);
+	free(b->parts);
+}
+
+static int make(struct program *p, program_fill *fill, void *context)
+{
+	struct build b = { 0 };
+	int r;
+
+	r = build_init(&b, p, p->graph);
+	if (!r)
+		r = fill(&b, context);
+	build_release(&b);
+	if (r)
+		return -1;
+	begins_set(p);
+	TRY(prepare_all(p));
+	TRY(workspaces_add(p));
+	return program_plan(p);
+}
+
+struct program *program_of(const struct graph *g, const struct program_options *o,
+			   const struct target *target, program_fill *fill, void *context)
+{
+	struct program *p;
+	size_t params = (size_t)g->params + 1;
+
+	if (options_check(o, g))
+		return NULL;
+	p = calloc(1, sizeof *p);
+	if (!p || !(p->memory = calloc(1, sizeof(struct memory_list)))) {
+		free(p);
+		fail("program: out of memory");
+		return NULL;
+	}
+	p->graph = g;
+	p->options = *o;
+	p->target = *target;
+	p->pixels = p->labels = p->shares = p->losses = p->probabilities = p->control = -1;
+	p->master = program_alloc(p, params * sizeof(int));
+	p->gradient = program_alloc(p, params * sizeof(int));
+	p->slot = program_alloc(p, params * sizeof(int));
+	if (!p->master || !p->gradient || !p->slot || program_reserve(p, 256, 256) ||
+	    make(p, fill, context)) {
+		program_free(p);
+		return NULL;
+	}
+	/* Theirs, and only read while it was made. */
+	p->options.without = NULL;
+	p->options.how = NULL;
+	p->options.hows = 0;
+	return p;
+}
+
+struct program *program_make(const struct graph *g, const struct program_options *o,
+			     const struct target *target)
+{
+	return program_of(g, o, target, passes, NULL);
+}
+
+void program_free(struct program *p)
+{
+	struct memory_list *list;
+
+	if (!p)
+		return;
+	list = p->memory;
+	for (int i = 0; p->target.release && i < p->steps; i++)
+		p->target.release(p->target.dev, p, i);
+	while (list->chunk) {
+		struct chunk *c = list->chunk;
+
+		list->chunk = c->next;
+		free(c);
+	}
+	free(list->packed);
+	free(list);
+	free(p->value);
+	free(p->step);
+	free(p);
+}

@@ -1,0 +1,216 @@
+/* What net-cat prints of a program: one line a step, a bracket being one; the budget. */
+#include "base/fail.h"
+#include "base/text.h"
+#include "net/program_build.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const arena_word[ARENAS] = {
+	"", "param", "grad", "state", "packed", "", "input", "output", "control"
+};
+
+void size_show(char text[SIZE_TEXT], size_t bytes)
+{
+	static const char unit[] = "KMGTPE";
+	double n = (double)bytes;
+	int u = -1;
+
+	if (bytes < 1024) {
+		snprintf(text, SIZE_TEXT, "%zu", bytes);
+		return;
+	}
+	while (n >= 1024) {
+		n /= 1024;
+		u++;
+	}
+	snprintf(text, SIZE_TEXT, u < 2 ? "%.1f%c" : "%.2f%c", n, unit[u]);
+}
+
+static int is_one_of(const int *list, int n, int value)
+{
+	for (int i = 0; i < n; i++)
+		if (list[i] == value)
+			return 1;
+	return 0;
+}
+
+/* Operands from outside and stored results of steps from .. to - 1, each once. */
+struct operands { int in[STEP_IN * 8], ins, out[STEP_OUT * 8], outs; };
+
+static void operands_find(const struct program *p, int from, int to, struct operands *o)
+{
+	o->ins = o->outs = 0;
+	for (int i = from; i < to; i++) {
+		const struct step *s = &p->step[i];
+
+		for (int k = 0; k < s->ins && o->ins < STEP_IN * 8; k++)
+			if (s->in[k] >= 0 && !is_one_of(o->out, o->outs, s->in[k]) &&
+			    p->value[s->in[k]].arena != ARENA_NONE &&
+			    !is_one_of(o->in, o->ins, s->in[k]))
+				o->in[o->ins++] = s->in[k];
+		for (int k = 0; k < s->outs && o->outs < STEP_OUT * 8; k++)
+			if (s->out[k] >= 0 && p->value[s->out[k]].arena != ARENA_NONE)
+				o->out[o->outs++] = s->out[k];
+	}
+}
+
+static void show_names(const struct program *p, struct text *t, const int *value, int n)
+{
+	for (int i = 0; i < n; i++)
+		text_add(t, "%s%s", i ? "," : "", p->value[value[i]].name);
+}
+
+/* Shape, layout, type, place. */
+static void show_value(struct text *t, const struct value *v)
+{
+	char at[SIZE_TEXT];
+	int vector = v->n == 1 && v->h == 1 && v->lay.block == v->lay.pad;
+
+	if (vector && v->w > 1)
+		text_add(t, "%dx%d rows", v->w, v->c);
+	else if (vector)
+		text_add(t, "%d", v->c);
+	else if (v->param >= 0)
+		text_add(t, "%dx%dx%dx%d oihw", v->n, v->c, v->h, v->w);
+	else
+		text_add(t, "%dx%dx%dx%d ", v->n, v->h, v->w, v->c);
+	if (!vector && v->param < 0) {
+		if (v->lay.block == 1)
+			text_add(t, "nchw");
+		else if (v->lay.block < v->lay.pad || v->lay.block == VECTOR_BLOCK)
+			text_add(t, "b%d", v->lay.block);
+		else if (v->lay.pad == v->c)
+			text_add(t, "nhwc");
+		else
+			text_add(t, "nhwc%d", v->lay.pad);
+	}
+	size_show(at, v->at);
+	text_add(t, " %s  %s@%s", dtype_name(v->lay.type), arena_word[v->arena], at);
+}
+
+/* What has no result: ranges and segments. */
+static void show_other(struct text *t, const struct step *s)
+{
+	char at[SIZE_TEXT], bytes[SIZE_TEXT];
+
+	if (s->kind == STEP_REDUCE) {
+		const struct range_attr *r = s->attr;
+
+		size_show(at, r->at);
+		size_show(bytes, r->bytes);
+		text_add(t, "%s  grad@%s", bytes, at);
+	} else if (s->kind == STEP_UPDATE) {
+		const struct update_attr *u = s->attr;
+
+		text_add(t, "%d segment%s", u->segments, u->segments == 1 ? "" : "s");
+	}
+}
+
+static void show_kind(struct text *t, const struct program *p, int from, int to)
+{
+	char word[128] = "";
+	size_t n = 0;
+
+	for (int i = from; i < to && n < sizeof word; i++)
+		n += (size_t)snprintf(word + n, sizeof word - n, "%s%s%s",
+				      p->step[from].bracket < 0 ? "" : i > from ? " " : "[",
+				      step_name(p->step[i].kind),
+				      p->step[from].bracket >= 0 && i + 1 == to ? "]" : "");
+	text_add(t, "%-12s", word);
+}
+
+static void show_step(struct text *t, const struct program *p, int from, int to)
+{
+	const struct step *s = &p->step[from];
+	struct operands o;
+	const char *name = "";
+	size_t work = 0;
+
+	operands_find(p, from, to, &o);
+	for (int i = to - 1; i >= from; i--) {
+		if (p->step[i].node >= 0)
+			name = p->graph->node[p->step[i].node].name;
+		work += p->step[i].work;
+	}
+	text_add(t, "%5d %c ", from, "FBRUP"[s->part]);
+	show_kind(t, p, from, to);
+	text_add(t, "  %-20s  ", name);
+	show_names(p, t, o.in, o.ins);
+	if (o.ins || o.outs)
+		text_add(t, ">");
+	show_names(p, t, o.out, o.outs);
+	text_add(t, "  ");
+	if (o.outs)
+		show_value(t, &p->value[o.out[0]]);
+	else
+		show_other(t, s);
+	if (s->how[0])
+		text_add(t, "  %s", s->how);
+	if (work) {
+		char bytes[SIZE_TEXT];
+
+		size_show(bytes, work);
+		text_add(t, "  ws %s", bytes);
+	}
+	while (t->length && t->data[t->length - 1] == ' ')
+		t->length--;
+	text_add(t, "\n");
+}
+
+static int text_out(struct text *t, FILE *f)
+{
+	char *all;
+	int r;
+
+	if (t->failed) {
+		text_release(t);
+		return fail("program: out of memory");
+	}
+	all = text_take(t);
+	if (!all)
+		return -1;
+	r = fputs(all, f) < 0 ? fail_errno("writing") : 0;
+	free(all);
+	return r;
+}
+
+int program_show_steps(const struct program *p, FILE *f)
+{
+	struct text t = { 0 };
+	int first, last;
+
+	for (int i = 0; i < p->steps; i = last + 1) {
+		step_extent(p, i, &first, &last);
+		show_step(&t, p, first, last + 1);
+	}
+	return text_out(&t, f);
+}
+
+int program_show_memory(const struct program *p, FILE *f)
+{
+	static const char *const word[ARENAS] = {
+		NULL, "parameters", "gradients", "optimizer state", "packed parameters",
+		"activations", "input", "output", "control"
+	};
+	struct text t = { 0 };
+	char size[SIZE_TEXT], live[SIZE_TEXT], all[SIZE_TEXT];
+	size_t sum = 0;
+	int at;
+
+	for (int i = 0; i < p->values; i++)
+		if (p->value[i].arena == ARENA_WORK && p->value[i].first >= 0)
+			sum += align_up(p->value[i].bytes);
+	size_show(live, program_live(p, &at));
+	size_show(all, sum);
+	for (int a = ARENA_PARAM; a < ARENAS; a++) {
+		size_show(size, p->arena[a]);
+		text_add(&t, "%-20s %8s", word[a], size);
+		if (a == ARENA_WORK)
+			text_add(&t, "  of %s in all, at most %s at once (step %d)", all, live, at);
+		text_add(&t, "\n");
+	}
+	size_show(size, program_bytes(p));
+	text_add(&t, "%-20s %8s\n", "together", size);
+	return text_out(&t, f);
+}
