@@ -2,8 +2,8 @@
  * net(5): networks as text. Reading gives the graph or exactly one reason, for any
  * bytes; writing gives the expansion in the same language, or a table for people.
  */
-#ifndef NET_TEXT_H
-#define NET_TEXT_H
+#ifndef NET_NET_TEXT_H
+#define NET_NET_TEXT_H
 
 #include "base/text.h"
 #include "net/graph.h"
