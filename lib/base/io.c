@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { GROW = 1 << 20, PIPE_BYTES = 1 << 20 };
+enum { GROW = 1 << 20, PIPE_BYTES = 1 << 20, CALL_BYTES = 256 << 10, CALL_PIECES = 64 };
 
 /* After a failed read or write: 1 if it is worth trying again. A descriptor that was
  * left non-blocking by another program is waited for. */
@@ -76,6 +76,60 @@ int write_full(int fd, const void *buf, size_t n)
 			return fail("%s", strerror(errno));
 	}
 	return 0;
+}
+
+/* What of the pieces, from byte `skip` of the first on, goes into one call; gives how
+ * many entries of `call` that takes. */
+static int gather(struct iovec *call, const struct iovec *piece, int n, size_t skip)
+{
+	size_t room = CALL_BYTES;
+	int k = 0;
+
+	for (int i = 0; i < n && k < CALL_PIECES && room > 0; i++, skip = 0) {
+		size_t bytes = piece[i].iov_len - skip;
+
+		if (bytes > room)
+			bytes = room;
+		call[k].iov_base = (char *)piece[i].iov_base + skip;
+		call[k++].iov_len = bytes;
+		room -= bytes;
+	}
+	return k;
+}
+
+int write_pieces(int fd, const struct iovec *piece, int n)
+{
+	struct iovec call[CALL_PIECES];
+	size_t skip = 0;
+
+	for (;;) {
+		while (n > 0 && skip == piece->iov_len) {
+			skip = 0;
+			piece++;
+			n--;
+		}
+		if (n == 0)
+			return 0;
+
+		ssize_t w = writev(fd, call, gather(call, piece, n, skip));
+
+		if (w == 0)
+			return fail("nothing could be written");
+		if (w < 0 && !again(fd, POLLOUT))
+			return fail("%s", strerror(errno));
+		for (size_t left = w > 0 ? (size_t)w : 0; left > 0;) {
+			size_t bytes = piece->iov_len - skip;
+
+			if (left < bytes) {
+				skip += left;
+				break;
+			}
+			left -= bytes;
+			skip = 0;
+			piece++;
+			n--;
+		}
+	}
 }
 
 void pipe_widen(int fd)

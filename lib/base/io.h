@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 /* Reads up to n bytes: the count read, less than n only at the end of the
  * input (0: it had ended), or -1 with a reason (errno's words; no name). */
@@ -20,6 +21,9 @@ ssize_t read_at(int fd, void *buf, size_t n, uint64_t offset);
 
 /* Writes all n bytes: 0 or -1. */
 int write_full(int fd, const void *buf, size_t n);
+
+/* Writes all bytes of n pieces, in calls of at most 256 KiB: 0 or -1. */
+int write_pieces(int fd, const struct iovec *piece, int n);
 
 /* Sets a pipe to 1 MiB where the system allows it; not a pipe: nothing. */
 void pipe_widen(int fd);

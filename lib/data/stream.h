@@ -42,6 +42,9 @@ struct stream_head {
 int stream_find(const struct stream_head *, const char *name);
 /* Numbers in one sample of a column without varying dimensions (0 if any varies). */
 size_t stream_numbers(const struct stream_column *);
+/* Payload bytes of a record of so many samples, padding included, where no column
+ * varies; 0 if one does, or if that is more than STREAM_RECORD_MAX. */
+uint64_t stream_fixed_bytes(const struct stream_head *, uint32_t samples);
 /* Deep copy; the copy is released with stream_head_release(). 0 or -1. */
 int stream_head_copy(struct stream_head *to, const struct stream_head *from);
 void stream_head_release(struct stream_head *);
@@ -70,7 +73,7 @@ struct stream_record {
 	unsigned char *payload; /* valid until the next read */
 };
 
-/* One column of a DATA record. */
+/* One column of a DATA record. It points into record.payload. */
 struct stream_view {
 	const unsigned char *data;      /* the samples' numbers, one sample after the other */
 	const uint32_t *dims;           /* samples x varying dimensions, or NULL if none varies */
@@ -82,7 +85,8 @@ struct stream_view {
  * STREAM_TOLD), for die_input(). */
 struct stream_reader *stream_open(int fd, const char *name, int *status);
 
-/* The header (of the present segment); valid until close. */
+/* The header of the present segment; valid until a read begins another one, which is
+ * the read after STREAM_SEGMENT. */
 const struct stream_head *stream_head(const struct stream_reader *);
 
 /* The next record, checked (checksums, order of positions, sizes): 1; 0 at the proper
@@ -115,14 +119,21 @@ struct stream_writer *stream_writer_open(int fd, const char *name);
  * payload_max bytes: the writer checks each record against both). */
 int stream_begin(struct stream_writer *, const struct stream_head *);
 
-/* What stream_write() takes for each column: as struct stream_view. */
+/* One DATA record; column: a view for each column of the header. Waits where another
+ * thread is writing. */
 int stream_write(struct stream_writer *, uint64_t position, uint32_t samples,
 		 const struct stream_view *column);
 
 int stream_epoch(struct stream_writer *, uint64_t position);
 int stream_end(struct stream_writer *, uint64_t position);
 
-/* Sends why as ERR (after a header without columns if none was written): 0 or -1. */
+/* Payload bytes that stream_write() would write, padding included; 0 and a reason
+ * where the views do not fit the columns or it is more than STREAM_RECORD_MAX. */
+uint64_t stream_record_bytes(const struct stream_head *, uint32_t samples,
+			     const struct stream_view *column);
+
+/* Sends why as ERR (after a header without columns if none was written): 0 or -1. To a
+ * terminal, after an ERR and after a failed write nothing is sent. */
 int stream_error(struct stream_writer *, const char *why);
 
 /* Takes the struct; flushes nothing (there is nothing held back). */
