@@ -1,0 +1,83 @@
+/*
+ * The input of a run: batch streams become batches in host memory. A lane is one
+ * stream at a time: stdin, files read one after another as by cat, or a command; a
+ * thread for each lane copies its samples into the batch being filled, while the batch
+ * before is computed.
+ *
+ * Sample i of a batch always stands at the batch's position + i, whatever the number of
+ * lanes: a step is the same set of samples in the same places. (One lane that is one of
+ * N dealt parts: at position + N i.)
+ */
+#ifndef TRAIN_INPUT_H
+#define TRAIN_INPUT_H
+
+#include "data/stream.h"
+#include "net/graph.h"
+
+#include <stdint.h>
+
+enum { INPUT_LANES = 256 };
+
+struct input_from {
+	const char *const *file;        /* "-": stdin */
+	int files;
+	const char *command;            /* NULL: the files; see command.h */
+	int lanes;                      /* streams side by side: 1 unless a command */
+	uint64_t start;                 /* samples that stand before it are dropped */
+	int strict;                     /* a stream that starts beyond start is refused */
+	int (*stop)(void);              /* asked while waiting; not 0: give up. NULL: never */
+};
+
+struct batch {
+	uint64_t position;      /* of the first sample */
+	int samples;            /* less than room only at the end of the input */
+	unsigned char *pixels;  /* u8, room x views x H x W x C */
+	int32_t *labels;        /* room x 2; -1: no label (a bad sample, or padding) */
+	float *shares;          /* room x 2 */
+	int64_t *id;            /* room; -1: unknown */
+	char **name;            /* room, each may be NULL; NULL unless wanted */
+};
+
+struct input_shape {
+	int room;               /* samples of a batch; the number of lanes divides it */
+	struct shape image;
+	int views;              /* images of one sample; 1, or what input_views() says */
+	int classes;            /* labels are below */
+	int names;              /* 1: keep names */
+	int remainder;          /* 1: the last batch may have fewer samples */
+};
+
+struct input;
+
+/* Opens it and reads the headers of all lanes. *status: the exit status that fits the
+ * failure. Borrows what it is given until close. NULL: reason. */
+struct input *input_open(const struct input_from *, int *status);
+
+/* The header of the first lane. */
+const struct stream_head *input_head(const struct input *);
+
+/* Images of one sample: 1, or the views of a column [views,H,W,C]; 0: varies or none. */
+int input_views(const struct input *);
+
+/* Checks the streams against the shape and starts reading: 0, or -1 and input_status(). */
+int input_start(struct input *, const struct input_shape *);
+
+/* The next batch, borrowed until input_give(); at most one at a time. 1; 0 at the proper
+ * end; -1: the reason, after all whole batches before the failure were given. */
+int input_take(struct input *, struct batch **);
+void input_give(struct input *);
+
+/* After -1: the exit status that fits; 0 where stop() was the cause. */
+int input_status(const struct input *);
+/* At the end: samples that did not fill a batch (0 with remainder). */
+int input_left(const struct input *);
+/* Samples between two neighbours in a batch: 1, or N (above). */
+uint64_t input_stride(const struct input *);
+
+/* Ends the threads and the commands. NULL: nothing. */
+void input_close(struct input *);
+
+/* "17:203": into buf, which it gives back. -1 gives "position POSITION". */
+const char *sample_name(int64_t id, uint64_t position, char buf[48]);
+
+#endif

@@ -1,0 +1,452 @@
+#include "train/machine.h"
+
+#include "base/fail.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- devices ---- */
+
+struct opening { struct machine *m; struct device_name name[MACHINE_DEVICES]; int threads; };
+
+static int open_device(void *context, int rank)
+{
+	struct opening *o = context;
+	struct machine_device *d = &o->m->device[rank];
+	const char *which = o->name[rank].which;
+
+	d->device = d->backend->open(*which ? which : NULL, o->threads);
+	if (!d->device)
+		return -1;
+	d->target = d->backend->target(d->device);
+	return 0;
+}
+
+/* Devices of one machine share its cores, where the backend is not left to choose. */
+static int threads_each(int threads, int count)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (count == 1)
+		return threads;
+	if (!threads)
+		threads = cores > 0 ? (int)cores : 1;
+	return threads > count ? threads / count : 1;
+}
+
+static int open_devices(struct machine *m, const char *devices, int threads)
+{
+	struct opening o = { .m = m };
+	int n = device_names(devices, o.name, MACHINE_DEVICES);
+
+	TRY(n);
+	m->device = calloc((size_t)n, sizeof(*m->device));
+	if (!m->device)
+		return fail("out of memory");
+	m->count = n;
+	o.threads = threads_each(threads, n);
+	for (int i = 0; i < n; i++) {
+		m->device[i].backend = backend_find(o.name[i].backend);
+		if (!m->device[i].backend)
+			return -1;
+		if (m->device[i].backend != m->device[0].backend)
+			return fail("devices %s: those of one run must be of one kind", devices);
+	}
+	m->crew = crew_open(n);
+	if (!m->crew)
+		return -1;
+	return crew_do(m->crew, open_device, &o);
+}
+
+int machine_open(struct machine *m, const char *devices, int threads)
+{
+	*m = (struct machine){ 0 };
+	if (!open_devices(m, devices, threads))
+		return 0;
+	m->failed = 1;
+	machine_close(m);
+	return -1;
+}
+
+static int close_device(void *context, int rank)
+{
+	struct machine *m = context;
+	struct machine_device *d = &m->device[rank];
+
+	program_free(d->eval);
+	program_free(d->train);
+	if (d->device)
+		d->backend->close(d->device);
+	return 0;
+}
+
+void machine_close(struct machine *m)
+{
+	char why[FAIL_MAX];
+
+	/* What a failed device still holds goes with the process. */
+	strcpy(why, fail_why());
+	if (m->crew && !m->failed)
+		crew_do(m->crew, close_device, m);
+	crew_close(m->crew);
+	if (!m->failed)
+		free(m->device);
+	free(m->losses);
+	free(m->probabilities);
+	free(m->logits);
+	*m = (struct machine){ 0 };
+	fail("%s", why);
+}
+
+json_t *machine_describe(const struct machine *m)
+{
+	json_t *list = json_array();
+
+	for (int i = 0; i < m->count; i++)
+		json_array_append_new(list, json_string(m->device[i].backend->describe(m->device[i].device)));
+	return list;
+}
+
+static int all(struct machine *m, crew_act *act, void *context)
+{
+	if (m->failed || crew_do(m->crew, act, context) < 0) {
+		m->failed = 1;
+		return -1;
+	}
+	return 0;
+}
+
+/* ---- programs ---- */
+
+struct making {
+	struct machine *m;
+	const struct graph *graph;
+	struct program_options options;
+	int eval;
+};
+
+static int make_program(void *context, int rank)
+{
+	struct making *w = context;
+	struct machine_device *d = &w->m->device[rank];
+	struct program *p = program_make(w->graph, &w->options, &d->target);
+
+	if (!p)
+		return -1;
+	if (w->eval)
+		d->eval = p;
+	else
+		d->train = p;
+	return 0;
+}
+
+static int bind_program(void *context, int rank)
+{
+	struct making *w = context;
+	struct machine_device *d = &w->m->device[rank];
+
+	return w->eval ? d->backend->bind(d->device, d->eval, d->train)
+		       : d->backend->bind(d->device, d->train, NULL);
+}
+
+static int join_devices(struct machine *m)
+{
+	struct device *list[MACHINE_DEVICES];
+
+	if (m->count == 1)
+		return 0;
+	for (int i = 0; i < m->count; i++)
+		list[i] = m->device[i].device;
+	return m->device[0].backend->join(list, m->count);
+}
+
+static int make_results(float **at, size_t numbers)
+{
+	free(*at);
+	*at = calloc(numbers, sizeof(float));
+	return *at ? 0 : fail("out of memory");
+}
+
+int machine_train(struct machine *m, const struct graph *g, const struct program_options *options,
+		  const json_t *how)
+{
+	struct making w = { .m = m, .graph = g, .options = *options };
+	size_t hows = json_array_size(how);
+	const char **list = calloc(hows + 1, sizeof(*list));
+	int r;
+
+	if (!list)
+		return fail("out of memory");
+	for (size_t i = 0; i < hows; i++)
+		list[i] = json_string_value(json_array_get(how, i));
+	if (how) {
+		w.options.how = list;
+		w.options.hows = (int)hows;
+	}
+	r = all(m, make_program, &w);
+	if (!r)
+		r = join_devices(m);
+	if (!r)
+		r = all(m, bind_program, &w);
+	/* The programs keep their options, but the list is read while they are made. */
+	for (int i = 0; i < m->count; i++)
+		if (m->device[i].train)
+			m->device[i].train->options.how = NULL;
+	free(list);
+	if (r < 0)
+		return -1;
+	return make_results(&m->losses, 2 * (size_t)options->batch * (size_t)m->count);
+}
+
+json_t *machine_how(const struct machine *m)
+{
+	const struct program *p = m->device[0].train;
+	json_t *list = json_array();
+
+	for (int i = 0; i < p->steps; i++)
+		json_array_append_new(list, json_string(p->step[i].how));
+	return list;
+}
+
+int machine_eval(struct machine *m, const struct graph *g, int batch,
+		 const struct input_attr *normalise, int logits)
+{
+	struct making w = {
+		.m = m, .graph = g, .eval = 1,
+		.options = { .batch = batch / m->count, .devices = 1, .normalise = *normalise },
+	};
+	size_t room = (size_t)batch;
+
+	TRY(all(m, make_program, &w));
+	TRY(all(m, bind_program, &w));
+	if (!m->device[0].train || room > (size_t)m->device[0].train->options.batch * (size_t)m->count)
+		TRY(make_results(&m->losses, 2 * room));
+	if (logits)
+		TRY(make_results(&m->logits, room * (size_t)g->classes));
+	return make_results(&m->probabilities, room * (size_t)g->classes);
+}
+
+/* ---- parameters ---- */
+
+struct moving { struct machine *m; const struct state *s; };
+
+static int run_part(const struct machine_device *d, struct program *p, int from, int to)
+{
+	TRY(d->backend->run(d->device, p, p->begin[from], p->begin[to]));
+	return d->backend->wait(d->device);
+}
+
+static int put_state(void *context, int rank)
+{
+	const struct moving *w = context;
+	const struct machine_device *d = &w->m->device[rank];
+	struct program *p = d->train ? d->train : d->eval;
+
+	for (int i = 0; i < w->s->graph->params; i++) {
+		int slot = w->s->slot[i];
+
+		if (p->master[i] >= 0)
+			TRY(d->backend->put(d->device, p, p->master[i], w->s->data[i]));
+		if (slot >= 0 && d->train && p->slot[i] >= 0)
+			TRY(d->backend->put(d->device, p, p->slot[i], w->s->data[slot]));
+	}
+	return run_part(d, p, PART_PACK, PARTS);
+}
+
+int machine_put(struct machine *m, const struct state *s)
+{
+	struct moving w = { m, s };
+
+	return all(m, put_state, &w);
+}
+
+static int get_state(void *context, int rank)
+{
+	const struct moving *w = context;
+	const struct machine_device *d = &w->m->device[0];
+	struct program *p = d->train;
+
+	if (rank)
+		return 0;
+	for (int i = 0; i < w->s->graph->params; i++) {
+		int slot = w->s->slot[i];
+
+		TRY(d->backend->get(d->device, p, p->master[i], w->s->data[i]));
+		if (slot >= 0)
+			TRY(d->backend->get(d->device, p, p->slot[i], w->s->data[slot]));
+	}
+	return 0;
+}
+
+int machine_get(struct machine *m, const struct state *s)
+{
+	struct moving w = { m, s };
+
+	return all(m, get_state, &w);
+}
+
+/* ---- steps ---- */
+
+struct stepping {
+	struct machine *m;
+	const struct batch *batch;
+	struct control control;
+	uint64_t stride;
+	int halted, view, views;
+};
+
+static int put_samples(const struct stepping *w, const struct machine_device *d,
+		       struct program *p, int rank, const unsigned char *pixels)
+{
+	size_t n = (size_t)p->options.batch, from = (size_t)rank * n;
+
+	TRY(d->backend->put(d->device, p, p->pixels, pixels));
+	TRY(d->backend->put(d->device, p, p->labels, w->batch->labels + 2 * from));
+	if (p->shares >= 0)
+		TRY(d->backend->put(d->device, p, p->shares, w->batch->shares + 2 * from));
+	return 0;
+}
+
+static size_t image_bytes(const struct program *p)
+{
+	const struct shape *s = &p->graph->input;
+
+	return (size_t)s->h * (size_t)s->w * (size_t)s->c;
+}
+
+static int put_step(const struct stepping *w, int rank)
+{
+	const struct machine_device *d = &w->m->device[rank];
+	struct program *p = d->train;
+	size_t from = (size_t)rank * (size_t)p->options.batch;
+	struct control c = w->control;
+
+	c.position += from * w->stride;
+	c.stride = w->stride;
+	TRY(put_samples(w, d, p, rank, w->batch->pixels + from * image_bytes(p)));
+	return d->backend->put(d->device, p, p->control, &c);
+}
+
+static int take_step(void *context, int rank)
+{
+	struct stepping *w = context;
+	const struct machine_device *d = &w->m->device[rank];
+	struct program *p = d->train;
+	struct control c;
+
+	TRY(put_step(w, rank));
+	TRY(run_part(d, p, PART_FORWARD, PARTS));
+	TRY(d->backend->get(d->device, p, p->losses,
+			    w->m->losses + 2 * (size_t)rank * (size_t)p->options.batch));
+	if (rank)
+		return 0;
+	TRY(d->backend->get(d->device, p, p->control, &c));
+	w->halted = c.halt;
+	return 0;
+}
+
+int machine_step(struct machine *m, const struct batch *b, const struct control *control,
+		 uint64_t stride, int *halted)
+{
+	struct stepping w = { .m = m, .batch = b, .control = *control, .stride = stride };
+
+	TRY(all(m, take_step, &w));
+	*halted = w.halted;
+	return 0;
+}
+
+static int refresh(void *context, int rank)
+{
+	struct machine *m = context;
+	const struct machine_device *d = &m->device[rank];
+
+	return run_part(d, d->eval, PART_PACK, PARTS);
+}
+
+int machine_refresh(struct machine *m)
+{
+	return all(m, refresh, m);
+}
+
+/* The value that goes into the softmax; -1. */
+static int logits_of(const struct program *p)
+{
+	for (int i = p->begin[PART_FORWARD]; i < p->begin[PART_FORWARD + 1]; i++)
+		if (p->step[i].kind == STEP_XENT)
+			return p->step[i].in[0];
+	return -1;
+}
+
+/* The views of one kind, gathered; images of a sample stand together in the batch. */
+static unsigned char *gather(const struct stepping *w, const struct program *p, int rank)
+{
+	size_t n = (size_t)p->options.batch, from = (size_t)rank * n, bytes = image_bytes(p);
+	unsigned char *out = malloc(n * bytes);
+
+	if (!out) {
+		fail("out of memory");
+		return NULL;
+	}
+	for (size_t i = 0; i < n; i++)
+		memcpy(out + i * bytes, w->batch->pixels +
+		       ((from + i) * (size_t)w->views + (size_t)w->view) * bytes, bytes);
+	return out;
+}
+
+static int evaluate_view(struct stepping *w, int rank, float *probabilities)
+{
+	const struct machine_device *d = &w->m->device[rank];
+	struct program *p = d->eval;
+	size_t n = (size_t)p->options.batch, from = (size_t)rank * n;
+	struct control c = w->control;
+	int r;
+
+	if (w->views > 1) {
+		unsigned char *pixels = gather(w, p, rank);
+
+		r = pixels ? put_samples(w, d, p, rank, pixels) : -1;
+		free(pixels);
+	} else {
+		r = put_samples(w, d, p, rank, w->batch->pixels + from * image_bytes(p));
+	}
+	TRY(r);
+	if (p->control >= 0 && !d->train)
+		TRY(d->backend->put(d->device, p, p->control, &c));
+	TRY(run_part(d, p, PART_FORWARD, PART_FORWARD + 1));
+	TRY(d->backend->get(d->device, p, p->losses, w->m->losses + 2 * from));
+	if (w->m->logits)
+		TRY(d->backend->get(d->device, p, logits_of(p),
+				    w->m->logits + from * (size_t)p->graph->classes));
+	return d->backend->get(d->device, p, p->probabilities, probabilities);
+}
+
+static int evaluate(void *context, int rank)
+{
+	struct stepping w = *(struct stepping *)context;
+	const struct program *p = w.m->device[rank].eval;
+	size_t numbers = (size_t)p->options.batch * (size_t)p->graph->classes;
+	float *mean = w.m->probabilities + (size_t)rank * numbers, *one;
+	int r = 0;
+
+	if (w.views == 1)
+		return evaluate_view(&w, rank, mean);
+	one = malloc(numbers * sizeof(*one));
+	if (!one)
+		return fail("out of memory");
+	memset(mean, 0, numbers * sizeof(*mean));
+	for (w.view = 0; w.view < w.views && !r; w.view++) {
+		r = evaluate_view(&w, rank, one);
+		for (size_t i = 0; i < numbers && !r; i++)
+			mean[i] += one[i] / (float)w.views;
+	}
+	free(one);
+	return r;
+}
+
+int machine_evaluate(struct machine *m, const struct batch *b, int views)
+{
+	struct stepping w = { .m = m, .batch = b, .views = views, .control = { .count = 1 } };
+
+	return all(m, evaluate, &w);
+}

@@ -1,0 +1,78 @@
+/*
+ * The devices of a run, with a network's programs bound to them: a training program
+ * whose steps all devices take together, and an evaluation program that each runs on
+ * samples of its own. A batch is shared out in equal blocks, in the order of positions.
+ */
+#ifndef TRAIN_MACHINE_H
+#define TRAIN_MACHINE_H
+
+#include "dev/dev.h"
+#include "train/crew.h"
+#include "train/input.h"
+#include "train/state.h"
+
+#include <jansson.h>
+
+enum { MACHINE_DEVICES = 64 };
+
+struct machine_device {
+	const struct backend *backend;
+	struct device *device;
+	struct target target;
+	struct program *train, *eval;   /* NULL: not made */
+};
+
+struct machine {
+	int count;
+	struct machine_device *device;
+	struct crew *crew;
+	int failed;             /* a device failed: none can be called any more */
+	/* results of the last step or evaluation, in the batch's order */
+	float *losses;          /* room x 2 */
+	float *probabilities;   /* room x classes; evaluation only */
+	float *logits;          /* likewise; NULL unless wanted */
+};
+
+/* Devices as -d names them; threads: of all of them together, 0: their own choice.
+ * 0 or -1. */
+int machine_open(struct machine *, const char *devices, int threads);
+void machine_close(struct machine *);
+
+/* What the devices are: a list of texts. NULL: out of memory. */
+json_t *machine_describe(const struct machine *);
+
+/* Makes and binds the training program; options->batch is that of one device. how: the
+ * kernels to obey (a list of texts, one a step) or NULL. 0 or -1. */
+int machine_train(struct machine *, const struct graph *, const struct program_options *options,
+		  const json_t *how);
+/* The kernels chosen by the training program. */
+json_t *machine_how(const struct machine *);
+
+/* Makes and binds the evaluation program, on the parameters of the training program if
+ * there is one. batch: of all devices. logits: 1 to keep them. 0 or -1. */
+int machine_eval(struct machine *, const struct graph *, int batch, const struct input_attr *,
+		 int logits);
+
+/* Parameters (and slots, where the training program has them) to and from the devices. */
+int machine_put(struct machine *, const struct state *);
+int machine_get(struct machine *, const struct state *);
+
+/* A step of training on a full batch. control: its host part, for the whole batch (of one
+ * device it is made here). *halted: the loss or a gradient was not finite, and nothing was
+ * updated. 0 or -1. */
+int machine_step(struct machine *, const struct batch *, const struct control *control,
+		 uint64_t stride, int *halted);
+
+/* After training steps: lets the evaluation program see the parameters. */
+int machine_refresh(struct machine *);
+
+/* Evaluates samples; views: images of each, whose probabilities are averaged (losses and
+ * logits are then those of the last view). Places without a sample give numbers of no
+ * meaning. 0 or -1. */
+int machine_evaluate(struct machine *, const struct batch *, int views);
+
+/* After a step that halted: finds the first place where a number is not finite, and
+ * leaves "layer NAME (step): samples 17:203, ..." as the reason. Always -1. */
+int machine_find_trouble(struct machine *, const struct batch *, uint64_t stride);
+
+#endif
