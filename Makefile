@@ -110,13 +110,21 @@ interop:
 bench: all
 	@sh tests/bench/run
 
-# Unit tests: tests/unit/x.c becomes $(BUILD)/tests/x.
+# Unit tests: tests/unit/x.c becomes $(BUILD)/tests/x; what they share is in tests/ops.
 UNITS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*.c))
 units: $(UNITS)
 .PHONY: units
-$(UNITS): $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/lib.a
+SHARED_TESTS := $(patsubst tests/ops/%.c,$(BUILD)/ops-%.o,$(wildcard tests/ops/*.c))
+$(BUILD)/ops-%.o: tests/ops/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(EXACT) $(LDFLAGS) -Itests -rdynamic -MMD -MP -o $@ $< $(BUILD)/lib.a \
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(EXACT) -Itests -MMD -MP -c -o $@ $<
+$(BUILD)/tests.a: $(SHARED_TESTS)
+	@rm -f $@
+	$(AR) rcs $@ $^
+$(UNITS): $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/tests.a $(BUILD)/lib.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(EXACT) $(LDFLAGS) -Itests -rdynamic -MMD -MP -o $@ $< \
+		$(BUILD)/tests.a $(BUILD)/lib.a \
 		-Wl,--as-needed $(IMAGE_LIBS) -lprotobuf-c -larchive -lz $(NET_LIBS) $(LIBS) -lcmocka
 
 install: all
@@ -135,4 +143,4 @@ uninstall:
 clean:
 	rm -rf build build-* demo $(patsubst bin/%.c,bin/%,$(wildcard bin/*.c)) bin/*.so
 
--include $(OBJECTS:.o=.d) $(CPU_OBJECTS:.o=.d) $(PROGRAMS:$(BIN)/%=$(BUILD)/bin-%.d) $(UNITS:=.d)
+-include $(OBJECTS:.o=.d) $(CPU_OBJECTS:.o=.d) $(PROGRAMS:$(BIN)/%=$(BUILD)/bin-%.d) $(UNITS:=.d) $(SHARED_TESTS:.o=.d)

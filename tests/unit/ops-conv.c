@@ -1,0 +1,181 @@
+/*
+ * Convolutions and linear layers: y, dx, dw, db. ref against finite differences, other
+ * backends against ref in every layout.
+ *
+ * Tolerances, as shares of the largest number: a sum of k products in fp32 is off by
+ * about sqrt(k) 6e-8 of the sum of their sizes; the longest sums here have 4,000
+ * terms. Winograd F(4x4, 3x3) amplifies that by up to about 100 in forward and dx
+ * (Lavin, Gray 2016).
+ */
+#include "ops/small.h"
+
+#include "base/fail.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+struct conv_case {
+	int n, h, w, ic, oc, groups, k[2], s[2], d[2], before[2], after[2];
+};
+
+static const struct conv_case cases[] = {
+	/* plain 3x3, channels that 16 divides and not, odd sizes */
+	{ 2, 8, 8, 16, 16, 1, { 3, 3 }, { 1, 1 }, { 1, 1 }, { 1, 1 }, { 1, 1 } },
+	{ 1, 9, 7, 16, 32, 1, { 3, 3 }, { 1, 1 }, { 1, 1 }, { 1, 1 }, { 1, 1 } },
+	{ 3, 5, 6, 5, 7, 1, { 3, 3 }, { 1, 1 }, { 1, 1 }, { 1, 1 }, { 1, 1 } },
+	{ 1, 13, 13, 32, 24, 1, { 3, 3 }, { 1, 1 }, { 1, 1 }, { 1, 1 }, { 1, 1 } },
+	{ 2, 6, 6, 20, 40, 1, { 3, 3 }, { 1, 1 }, { 1, 1 }, { 0, 0 }, { 0, 0 } },
+	{ 2, 14, 14, 64, 64, 1, { 3, 3 }, { 1, 1 }, { 1, 1 }, { 1, 1 }, { 1, 1 } },
+	/* the first of a network: few channels, large window */
+	{ 2, 17, 17, 3, 16, 1, { 7, 7 }, { 2, 2 }, { 1, 1 }, { 3, 3 }, { 3, 3 } },
+	{ 1, 12, 12, 1, 8, 1, { 5, 5 }, { 1, 1 }, { 1, 1 }, { 2, 2 }, { 2, 2 } },
+	{ 2, 10, 10, 3, 64, 1, { 3, 3 }, { 1, 1 }, { 1, 1 }, { 1, 1 }, { 1, 1 } },
+	/* strides */
+	{ 2, 8, 8, 16, 32, 1, { 3, 3 }, { 2, 2 }, { 1, 1 }, { 1, 1 }, { 1, 1 } },
+	{ 1, 9, 9, 6, 10, 1, { 3, 3 }, { 2, 2 }, { 1, 1 }, { 1, 1 }, { 1, 1 } },
+	{ 1, 11, 8, 8, 8, 1, { 3, 3 }, { 3, 2 }, { 1, 1 }, { 1, 1 }, { 1, 1 } },
+	/* TensorFlow's same: more padding after than before */
+	{ 2, 8, 8, 16, 16, 1, { 3, 3 }, { 2, 2 }, { 1, 1 }, { 0, 0 }, { 1, 1 } },
+	{ 1, 7, 10, 4, 6, 1, { 4, 2 }, { 1, 1 }, { 1, 1 }, { 1, 0 }, { 2, 1 } },
+	/* 1x1, with and without stride */
+	{ 2, 7, 7, 32, 64, 1, { 1, 1 }, { 1, 1 }, { 1, 1 }, { 0, 0 }, { 0, 0 } },
+	{ 2, 7, 7, 9, 5, 1, { 1, 1 }, { 1, 1 }, { 1, 1 }, { 0, 0 }, { 0, 0 } },
+	{ 2, 8, 7, 16, 48, 1, { 1, 1 }, { 2, 2 }, { 1, 1 }, { 0, 0 }, { 0, 0 } },
+	{ 3, 1, 1, 24, 6, 1, { 1, 1 }, { 1, 1 }, { 1, 1 }, { 0, 0 }, { 0, 0 } },
+	/* rectangular */
+	{ 1, 9, 9, 16, 16, 1, { 1, 7 }, { 1, 1 }, { 1, 1 }, { 0, 3 }, { 0, 3 } },
+	{ 1, 9, 6, 8, 12, 1, { 7, 1 }, { 1, 1 }, { 1, 1 }, { 3, 0 }, { 3, 0 } },
+	/* dilated */
+	{ 1, 11, 11, 16, 16, 1, { 3, 3 }, { 1, 1 }, { 2, 2 }, { 2, 2 }, { 2, 2 } },
+	{ 1, 12, 9, 5, 4, 1, { 3, 2 }, { 2, 1 }, { 2, 3 }, { 1, 2 }, { 2, 1 } },
+	/* groups, depthwise, a multiplier */
+	{ 2, 6, 6, 32, 32, 2, { 3, 3 }, { 1, 1 }, { 1, 1 }, { 1, 1 }, { 1, 1 } },
+	{ 1, 6, 6, 12, 24, 4, { 3, 3 }, { 1, 1 }, { 1, 1 }, { 1, 1 }, { 1, 1 } },
+	{ 2, 8, 8, 32, 32, 32, { 3, 3 }, { 1, 1 }, { 1, 1 }, { 1, 1 }, { 1, 1 } },
+	{ 2, 9, 9, 10, 10, 10, { 5, 5 }, { 2, 2 }, { 1, 1 }, { 2, 2 }, { 2, 2 } },
+	{ 1, 5, 5, 6, 12, 6, { 3, 3 }, { 1, 1 }, { 1, 1 }, { 1, 1 }, { 1, 1 } },
+	{ 1, 7, 7, 64, 64, 8, { 1, 1 }, { 1, 1 }, { 1, 1 }, { 0, 0 }, { 0, 0 } },
+	/* linear, over 1x1 and over an image */
+	{ 3, 1, 1, 64, 10, 1, { 1, 1 }, { 1, 1 }, { 1, 1 }, { 0, 0 }, { 0, 0 } },
+	{ 2, 1, 1, 100, 1000, 1, { 1, 1 }, { 1, 1 }, { 1, 1 }, { 0, 0 }, { 0, 0 } },
+	{ 2, 7, 7, 24, 10, 1, { 7, 7 }, { 1, 1 }, { 1, 1 }, { 0, 0 }, { 0, 0 } },
+	{ 3, 4, 5, 7, 6, 1, { 4, 5 }, { 1, 1 }, { 1, 1 }, { 0, 0 }, { 0, 0 } },
+	/* one pixel, all around padding */
+	{ 1, 1, 1, 8, 8, 1, { 3, 3 }, { 1, 1 }, { 1, 1 }, { 1, 1 }, { 1, 1 } },
+	{ 2, 2, 2, 16, 16, 1, { 3, 3 }, { 1, 1 }, { 1, 1 }, { 1, 1 }, { 1, 1 } },
+};
+
+enum { CASES = sizeof cases / sizeof *cases };
+
+/* Indices of values, the same for every case. */
+enum { X, W, BIAS, DY, Y, DX, DW, DB };
+
+static struct conv_attr attr_of(const struct conv_case *c)
+{
+	struct conv_attr a = { .groups = c->groups, .in_h = c->h, .in_w = c->w, .in_c = c->ic,
+			       .out_c = c->oc };
+	int out[2], in[2] = { c->h, c->w }, k;
+
+	for (k = 0; k < 2; k++) {
+		a.window.k[k] = c->k[k];
+		a.window.s[k] = c->s[k];
+		a.window.dilation[k] = c->d[k];
+		a.window.before[k] = c->before[k];
+		a.window.after[k] = c->after[k];
+		out[k] = (in[k] + c->before[k] + c->after[k] - (c->k[k] - 1) * c->d[k] - 1) /
+			 c->s[k] + 1;
+	}
+	a.out_h = out[0];
+	a.out_w = out[1];
+	return a;
+}
+
+static void case_make(struct small *s, const struct conv_case *c, const struct conv_attr *a,
+		      int bias)
+{
+	small_init(s, "conv %dx%dx%dx%d to %d, %d groups, window %dx%d, stride %dx%d, "
+		   "dilation %dx%d, padding %d,%d..%d,%d", c->n, c->h, c->w, c->ic, c->oc,
+		   c->groups, c->k[0], c->k[1], c->s[0], c->s[1], c->d[0], c->d[1],
+		   c->before[0], c->before[1], c->after[0], c->after[1]);
+	small_value(s, SMALL_IN, c->n, c->h, c->w, c->ic);
+	small_master(s, c->oc, c->ic / c->groups, c->k[0], c->k[1]);
+	small_vector(s, c->oc);
+	small_value(s, SMALL_IN, c->n, a->out_h, a->out_w, c->oc);
+	small_value(s, SMALL_OUT, c->n, a->out_h, a->out_w, c->oc);
+	small_value(s, SMALL_OUT, c->n, c->h, c->w, c->ic);
+	small_gradient(s, W);
+	small_gradient(s, BIAS);
+	small_step(s, PART_FORWARD, STEP_CONV, a, OF(X, W, bias ? BIAS : -1), OF(Y));
+	small_step(s, PART_BACKWARD, STEP_CHANNEL_SUM, NULL, OF(DY), OF(DB));
+	small_step(s, PART_BACKWARD, STEP_CONV_DW, a, OF(X, DY), OF(DW));
+	small_step(s, PART_BACKWARD, STEP_CONV_DX, a, OF(DY, W), OF(DX));
+}
+
+/* All of these are linear, so that a wide step loses least. */
+static void ref_differences(void **state)
+{
+	int i, bad = 0;
+
+	(void)state;
+	for (i = 0; i < CASES; i++) {
+		struct conv_attr a = attr_of(&cases[i]);
+		struct small s;
+
+		if ((int64_t)cases[i].ic * cases[i].oc * a.out_h * a.out_w > 20000)
+			continue;
+		case_make(&s, &cases[i], &a, 1);
+		bad += small_differences(&s, X, DX, Y, s.value[DY].given, 1, 1e-5);
+		bad += small_differences(&s, W, DW, Y, s.value[DY].given, 1, 1e-5);
+		bad += small_differences(&s, BIAS, DB, Y, s.value[DY].given, 1, 1e-5);
+		small_release(&s);
+	}
+	assert_int_equal(bad, 0);
+}
+
+static void against(const char *backend)
+{
+	struct small_tolerance most = { 1e-5, 1e-4 };
+	int i, bias, bad = 0;
+
+	if (!small_backend(backend)) {
+		print_message("%s\n", fail_why());
+		skip();
+	}
+	for (i = 0; i < CASES; i++)
+		for (bias = 0; bias < 2; bias++) {
+			struct conv_attr a = attr_of(&cases[i]);
+			struct small s;
+
+			case_make(&s, &cases[i], &a, bias);
+			bad += small_against_ref(&s, backend, most);
+			small_release(&s);
+		}
+	assert_int_equal(bad, 0);
+}
+
+static void ref_layouts(void **state)
+{
+	(void)state;
+	against("ref");
+}
+
+static void cpu(void **state)
+{
+	(void)state;
+	against("cpu");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(ref_differences),
+		cmocka_unit_test(ref_layouts),
+		cmocka_unit_test(cpu),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
