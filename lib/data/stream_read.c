@@ -32,7 +32,7 @@ struct stream_reader {
 static int bad_at(struct stream_reader *r, uint64_t at, int status)
 {
 	r->status = status;
-	if (r->records)
+	if (r->records && !r->between)
 		return fail_add("%s: record %" PRIu64 " at byte %" PRIu64, r->name, r->records, at);
 	if (at)
 		return fail_add("%s: byte %" PRIu64, r->name, at);
@@ -182,7 +182,7 @@ static int read_lone_error(struct stream_reader *r)
 	return bad_at(r, at, BAD);
 }
 
-/* A header whose first 64 bytes are in b: 0 or -1. */
+/* The rest of a header whose first 64 bytes are in b: 0 or -1. */
 static int read_head(struct stream_reader *r, const unsigned char *b, uint64_t at)
 {
 	struct stream_head new = { 0 };
@@ -210,26 +210,25 @@ static int read_head(struct stream_reader *r, const unsigned char *b, uint64_t a
 	return result;
 }
 
-/* The first header of the input. */
-static int read_first(struct stream_reader *r)
+/* A header where one may stand: 1; 0 where the input had ended; -1. */
+static int next_head(struct stream_reader *r)
 {
-	unsigned char b[WIRE_HEAD];
+	unsigned char b[WIRE_HEAD] = { 0 };
+	uint64_t at = r->at;
 	ssize_t got = read_full(r->fd, b, sizeof(b));
 
 	if (got < 0)
-		return bad_at(r, 0, SYSTEM);
-	r->at = (uint64_t)got;
-	if (got == 0) {
-		fail("the program before wrote nothing");
-		return bad_at(r, 0, EARLY);
-	}
+		return bad_at(r, at, SYSTEM);
+	r->at += (uint64_t)got;
+	if (got == 0)
+		return 0;
+	/* A few bytes of something else are no stream that was cut. */
 	if (memcmp(b, wire_magic, (size_t)got < 8 ? (size_t)got : 8) != 0) {
-		memset(b + got, 0, sizeof(b) - (size_t)got);
 		wire_head_size(b);
-		return bad_at(r, 0, BAD);
+		return bad_at(r, at, BAD);
 	}
 	if ((size_t)got == sizeof(b))
-		return read_head(r, b, 0);
+		return read_head(r, b, at) < 0 ? -1 : 1;
 	fail("the input ends early, inside the header; the program before did not finish");
 	return bad_at(r, r->at, EARLY);
 }
@@ -237,6 +236,7 @@ static int read_first(struct stream_reader *r)
 struct stream_reader *stream_open(int fd, const char *name, int *status)
 {
 	struct stream_reader *r = calloc(1, sizeof(*r));
+	int got;
 
 	*status = SYSTEM;
 	if (!r || !(r->name = strdup(name))) {
@@ -246,8 +246,13 @@ struct stream_reader *stream_open(int fd, const char *name, int *status)
 	}
 	r->fd = fd;
 	pipe_widen(fd);
-	if (read_first(r) == 0)
+	got = next_head(r);
+	if (got > 0)
 		return r;
+	if (got == 0) {
+		fail("the program before wrote nothing");
+		bad_at(r, 0, EARLY);
+	}
 	*status = r->status;
 	stream_close(r);
 	return NULL;
@@ -344,31 +349,21 @@ int stream_read(struct stream_reader *r, struct stream_record *out)
 {
 	unsigned char b[WIRE_RECORD];
 	struct wire_record w;
-	uint64_t at = r->at;
+	uint64_t at;
 	int got;
 
 	if (r->status)
 		return fail("%s: read on after a failure", r->name);
+	if (r->between && (got = next_head(r)) <= 0)
+		return got;
+	at = r->at;
 	r->records++;
 	got = take(r, b, sizeof(b));
 	if (got < 0)
 		return -1;
-	if (got == 0 && r->between) {
-		r->records--;
-		return 0;
-	}
-	if (got > 0 && r->between) {
-		TRY(read_head(r, b, at));
-		at = r->at;
-		got = take(r, b, sizeof(b));
-	}
-	if (got <= 0) {
-		if (got == 0) {
-			fail("the input ends early, without END; the program before did not "
-			     "finish");
-			bad_at(r, at, EARLY);
-		}
-		return -1;
+	if (got == 0) {
+		fail("the input ends early, without END; the program before did not finish");
+		return bad_at(r, at, EARLY);
 	}
 	if (wire_record_read(&w, b) < 0)
 		return bad_at(r, at, BAD);
