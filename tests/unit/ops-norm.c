@@ -1,0 +1,323 @@
+/*
+ * Batch normalisation with what stands beside it, forward and backward, in the forms
+ * that networks have, so that every bracket (net/bracket.h) is met with and without:
+ *
+ *   plain      act(bn(x))
+ *   skip       act(bn(x) + r), r's gradient wanted
+ *   two        act(bn(x) + bn(r))
+ *   sum        bn(x) + r, nothing after
+ *   gradients  dy comes as a sum of two
+ *
+ * Tolerances: sums of up to 2,000 numbers in fp32 (0.3e-6 each), divided by deviations;
+ * dx cancels up to a factor of ten. Numbers next to an activation's corner would flip
+ * by rounding: seeds are such that none lies within 1e-5 of it (looked for).
+ */
+#include "ops/small.h"
+
+#include "base/fail.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+struct bn_case { int n, h, w, c; };
+
+static const struct bn_case cases[] = {
+	{ 2, 5, 5, 16 }, { 3, 4, 3, 5 }, { 1, 7, 7, 24 }, { 2, 1, 1, 10 }, { 16, 1, 1, 33 },
+	{ 1, 14, 14, 48 }, { 2, 31, 33, 17 },
+};
+
+enum { CASES = sizeof cases / sizeof *cases };
+enum form { PLAIN, SKIP, TWO, SUM, FORMS };
+
+static const char *const form_name[FORMS] = { "plain", "skip", "two", "sum" };
+
+/* A normalisation: its values. */
+struct bn { int x, gain, bias, m, ab, v, s, dgain, dbias, dx; };
+
+struct net {
+	struct small s;
+	struct bn_attr attr;
+	struct act_attr act;
+	struct bn bn[2];
+	int r, dr, dy[2], y, z;
+};
+
+static void bn_values(struct net *t, struct bn *bn, const struct bn_case *c)
+{
+	struct small *s = &t->s;
+
+	bn->x = small_value(s, SMALL_IN, c->n, c->h, c->w, c->c);
+	small_fill(s, bn->x, -1, 3);
+	bn->gain = small_vector(s, c->c);
+	small_fill(s, bn->gain, 0.5, 1.5);
+	bn->bias = small_vector(s, c->c);
+	bn->m = small_rows(s, SMALL_OUT, 2, c->c);
+	bn->ab = small_rows(s, SMALL_OUT, 2, c->c);
+	bn->v = small_value(s, SMALL_MID, c->n, c->h, c->w, c->c);
+	bn->s = small_rows(s, SMALL_OUT, 2, c->c);
+	bn->dgain = small_gradient(s, bn->gain);
+	bn->dbias = small_gradient(s, bn->bias);
+	bn->dx = small_value(s, SMALL_OUT, c->n, c->h, c->w, c->c);
+}
+
+static void bn_forward(struct net *t, const struct bn *bn)
+{
+	small_step(&t->s, PART_FORWARD, STEP_STATS, &t->attr, OF(bn->x), OF(bn->m));
+	small_step(&t->s, PART_FORWARD, STEP_COEF, &t->attr, OF(bn->m, bn->gain, bn->bias, -1),
+		   OF(bn->ab));
+	small_step(&t->s, PART_FORWARD, STEP_AFFINE, NULL, OF(bn->x, bn->ab), OF(bn->v));
+}
+
+static void bn_backward(struct net *t, const struct bn *bn, int dv)
+{
+	small_step(&t->s, PART_BACKWARD, STEP_BN_SUMS, &t->attr, OF(dv, bn->x, bn->m),
+		   OF(bn->s, bn->dgain, bn->dbias));
+	small_step(&t->s, PART_BACKWARD, STEP_BN_DX, &t->attr,
+		   OF(dv, bn->x, bn->m, bn->gain, bn->s), OF(bn->dx));
+}
+
+/* Ends what bn_values began: y = act(z), z the sum of what the form has. */
+static void net_make(struct net *t, const struct bn_case *c, enum form form, enum op_id act,
+		     int sum_of_gradients)
+{
+	struct small *s = &t->s;
+	int dv, dz, dy;
+
+	memset(t, 0, sizeof *t);
+	small_init(s, "bn %s %dx%dx%dx%d act %d%s", form_name[form], c->n, c->h, c->w, c->c,
+		   (int)act, sum_of_gradients ? " sum" : "");
+	t->attr = (struct bn_attr){ 1e-3, 0.9, (int64_t)c->n * c->h * c->w, 1 };
+	t->act.act = act;
+	bn_values(t, &t->bn[0], c);
+	bn_forward(t, &t->bn[0]);
+	t->z = t->bn[0].v;
+	if (form == TWO) {
+		bn_values(t, &t->bn[1], c);
+		bn_forward(t, &t->bn[1]);
+		t->r = t->bn[1].v;
+	} else if (form != PLAIN) {
+		t->r = small_value(s, SMALL_IN, c->n, c->h, c->w, c->c);
+	}
+	t->y = small_value(s, SMALL_OUT, c->n, c->h, c->w, c->c);
+	if (form == SUM) {
+		t->z = t->y;
+		small_step(s, PART_FORWARD, STEP_ADD, NULL, OF(t->bn[0].v, t->r), OF(t->y));
+	} else if (form != PLAIN) {
+		t->z = small_value(s, SMALL_MID, c->n, c->h, c->w, c->c);
+		small_step(s, PART_FORWARD, STEP_ADD, NULL, OF(t->bn[0].v, t->r), OF(t->z));
+	}
+	if (form != SUM)
+		small_step(s, PART_FORWARD, STEP_ACT, &t->act, OF(t->z), OF(t->y));
+
+	t->dy[0] = dy = small_value(s, SMALL_IN, c->n, c->h, c->w, c->c);
+	if (sum_of_gradients) {
+		t->dy[1] = small_value(s, SMALL_IN, c->n, c->h, c->w, c->c);
+		dy = small_value(s, SMALL_MID, c->n, c->h, c->w, c->c);
+		small_step(s, PART_BACKWARD, STEP_ADD, NULL, OF(t->dy[0], t->dy[1]), OF(dy));
+	}
+	dz = dy;
+	if (form != SUM) {
+		/* with a skip, others read the masked gradient too */
+		dz = small_value(s, form == SKIP ? SMALL_OUT : SMALL_MID, c->n, c->h, c->w, c->c);
+		small_step(s, PART_BACKWARD, STEP_ACT_DX, &t->act, OF(dy, t->y), OF(dz));
+	}
+	t->dr = dv = dz;
+	bn_backward(t, &t->bn[0], dv);
+	if (form == TWO)
+		bn_backward(t, &t->bn[1], dv);
+}
+
+/* The smallest distance of what an activation reads from its corners, 0 and 6: from y
+ * alone, as ref gives it. */
+static double corner(struct net *t)
+{
+	struct small_setup setup = { "ref", SMALL_NHWC, "all", 0 };
+	struct small_value *y = &t->s.value[t->y];
+	struct bound *b = small_bind(&t->s, &setup);
+	double least = 1;
+	size_t i;
+
+	assert_non_null(b);
+	assert_int_equal(bound_run(b), 0);
+	for (i = 0; i < y->numbers; i++) {
+		double x = y->got[i];
+
+		if (x > 0 && x < least)
+			least = x;
+		if (x < 6 && 6 - x < least)
+			least = 6 - x;
+	}
+	bound_free(b);
+	return least;
+}
+
+static void ref_differences(void **state)
+{
+	static const struct bn_case small[] = { { 2, 3, 2, 3 }, { 3, 1, 1, 4 }, { 1, 4, 4, 2 } };
+	int i, form, bad = 0;
+
+	(void)state;
+	for (i = 0; i < 3; i++)
+		for (form = 0; form < FORMS; form++) {
+			struct net t;
+			const float *dy;
+			double h = 1.0 / 1024;
+
+			/* tanh has no corners */
+			net_make(&t, &small[i], form, OP_TANH, 0);
+			dy = t.s.value[t.dy[0]].given;
+			bad += small_differences(&t.s, t.bn[0].x, t.bn[0].dx, t.y, dy, h, 1e-3);
+			bad += small_differences(&t.s, t.bn[0].gain, t.bn[0].dgain, t.y, dy, h, 1e-3);
+			bad += small_differences(&t.s, t.bn[0].bias, t.bn[0].dbias, t.y, dy, h, 1e-3);
+			if (form == SKIP)
+				bad += small_differences(&t.s, t.r, t.dr, t.y, dy, h, 1e-3);
+			if (form == TWO)
+				bad += small_differences(&t.s, t.bn[1].x, t.bn[1].dx, t.y, dy, h, 1e-3);
+			small_release(&t.s);
+		}
+	assert_int_equal(bad, 0);
+}
+
+static int one(const char *backend, const struct bn_case *c, enum form form, enum op_id act,
+	       int sum_of_gradients)
+{
+	struct small_tolerance most = { 2e-5, 2e-5 };
+	struct net t;
+	uint64_t seed;
+	int bad, k;
+
+	net_make(&t, c, form, act, sum_of_gradients);
+	for (seed = 1; seed < 50 && form != SUM && corner(&t) < 1e-5; seed++) {
+		t.s.seed = seed + 1;
+		for (k = 0; k < t.s.values; k++)
+			if (t.s.value[k].role == SMALL_IN)
+				small_fill(&t.s, k, -1, 1 + 2 * (k == t.bn[0].x));
+	}
+	assert_true(seed < 50);
+	bad = small_against_ref(&t.s, backend, most);
+	small_release(&t.s);
+	return bad;
+}
+
+static void against(const char *backend)
+{
+	int i, form, sum, bad = 0;
+
+	if (!small_backend(backend)) {
+		print_message("%s\n", fail_why());
+		skip();
+	}
+	for (i = 0; i < CASES; i++)
+		for (form = 0; form < FORMS; form++)
+			for (sum = 0; sum < 2; sum++)
+				bad += one(backend, &cases[i], form, i % 2 ? OP_RELU6 : OP_RELU, sum);
+	print_message("brackets: %s\n", small_brackets());
+	assert_int_equal(bad, 0);
+}
+
+static void ref_layouts(void **state)
+{
+	(void)state;
+	against("ref");
+	assert_string_equal(small_brackets(), "");
+}
+
+static void cpu(void **state)
+{
+	(void)state;
+	against("cpu");
+}
+
+/* Evaluation: running statistics, absent gain and bias. */
+static void evaluation(const char *backend)
+{
+	struct small_tolerance most = { 2e-6, 2e-6 };
+	struct bn_attr attr = { 1e-5, 0.9, 0, 1 };
+	int i, bare, bad = 0;
+
+	if (!small_backend(backend)) {
+		print_message("%s\n", fail_why());
+		skip();
+	}
+	for (i = 0; i < CASES; i++)
+		for (bare = 0; bare < 2; bare++) {
+			const struct bn_case *c = &cases[i];
+			struct small s;
+			int x, gain, bias, mean, variance, ab, y;
+
+			small_init(&s, "bn evaluation %dx%dx%dx%d", c->n, c->h, c->w, c->c);
+			x = small_value(&s, SMALL_IN, c->n, c->h, c->w, c->c);
+			gain = small_vector(&s, c->c);
+			bias = small_vector(&s, c->c);
+			mean = small_vector(&s, c->c);
+			variance = small_vector(&s, c->c);
+			small_fill(&s, variance, 0.5, 4);
+			ab = small_rows(&s, SMALL_OUT, 2, c->c);
+			y = small_value(&s, SMALL_OUT, c->n, c->h, c->w, c->c);
+			small_step(&s, PART_FORWARD, STEP_COEF, &attr,
+				   OF(mean, bare ? -1 : gain, bare ? -1 : bias, variance), OF(ab));
+			small_step(&s, PART_FORWARD, STEP_AFFINE, NULL, OF(x, ab), OF(y));
+			bad += small_against_ref(&s, backend, most);
+			small_release(&s);
+		}
+	assert_int_equal(bad, 0);
+}
+
+static void ref_evaluation(void **state)
+{
+	(void)state;
+	evaluation("ref");
+}
+
+static void cpu_evaluation(void **state)
+{
+	(void)state;
+	evaluation("cpu");
+}
+
+/* By the formula, with numbers worked out by hand: x 1 2 3 6, mean 3, variance 3.5. */
+static void known_numbers(void **state)
+{
+	struct small_setup setup = { "ref", SMALL_NHWC, "all", 0 };
+	struct bn_case c = { 4, 1, 1, 1 };
+	struct net t;
+	struct bound *b;
+	float *m, *ab;
+
+	(void)state;
+	net_make(&t, &c, PLAIN, OP_RELU, 0);
+	memcpy(t.s.value[t.bn[0].x].given, (float[]){ 1, 2, 3, 6 }, 4 * sizeof(float));
+	t.s.value[t.bn[0].gain].given[0] = 2;
+	t.s.value[t.bn[0].bias].given[0] = 0.5;
+	t.attr.eps = 0.5;       /* deviation 2 */
+	b = small_bind(&t.s, &setup);
+	assert_non_null(b);
+	assert_int_equal(bound_run(b), 0);
+	m = t.s.value[t.bn[0].m].got;
+	ab = t.s.value[t.bn[0].ab].got;
+	assert_true(m[0] == 3 && m[1] == 3.5);
+	assert_true(ab[0] == 1 && ab[1] == -2.5);
+	assert_memory_equal(t.s.value[t.y].got, ((float[]){ 0, 0, 0.5, 3.5 }), 4 * sizeof(float));
+	bound_free(b);
+	small_release(&t.s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(known_numbers),
+		cmocka_unit_test(ref_differences),
+		cmocka_unit_test(ref_layouts),
+		cmocka_unit_test(ref_evaluation),
+		cmocka_unit_test(cpu),
+		cmocka_unit_test(cpu_evaluation),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
