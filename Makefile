@@ -61,7 +61,7 @@ $(BUILD)/%.o: lib/%.c | $(BUILD)/gen/example.pb-c.h
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(EXACT) -MMD -MP -c -o $@ $<
 
-$(CPU_OBJECTS): EXACT := -O3 -fopenmp
+$(CPU_OBJECTS): EXACT := -O3
 $(BUILD)/dev/ref/%.o: EXACT := -O3 -ffp-contract=off
 
 $(BUILD)/bin-%.o: bin/%.c | $(BUILD)/gen/example.pb-c.h
@@ -80,7 +80,7 @@ $(PROGRAMS): $(BIN)/%: $(BUILD)/bin-%.o $(BUILD)/lib.a
 # The plug-in borrows base and the host side of devices from the program that opens it.
 $(BIN)/millrace-cpu.so: $(CPU_OBJECTS)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -fopenmp -o $@ $^ -ldnnl -lm
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -o $@ $^ -ldnnl -lgomp -lm
 
 $(BUILD)/gen/example.pb-c.c $(BUILD)/gen/example.pb-c.h &: lib/data/example.proto
 	@mkdir -p $(BUILD)/gen

@@ -1,0 +1,304 @@
+/*
+ * Convolutions. Each direction has its own kernel, chosen by rule: Winograd's F(4x4,
+ * 3x3) where it is faster, oneDNN's direct kernels, and the own loops (direct.c) for
+ * whatever it has only its reference for. oneDNN's weights are packed by PACK steps;
+ * gradients of weights come out in the kernel's way and are put into OIHW.
+ */
+#include "dev/cpu/conv.h"
+
+#include "base/bytes.h"
+#include "base/fail.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct conv_own {
+	struct own own;
+	struct dnn *dnn;
+	struct dnn_pack *unpack;        /* backward weights */
+	size_t weights;                 /* bytes; in the workspace after the scratch */
+	size_t scratch;
+};
+
+/* ---- the rule ---- */
+
+static int listed(const char *list, const char *word)
+{
+	size_t n = strlen(word);
+
+	while (list && *list) {
+		size_t length = strcspn(list, ",");
+
+		if (length == n && !strncmp(list, word, n))
+			return 1;
+		list += length + (list[length] == ',');
+	}
+	return 0;
+}
+
+/*
+ * Measured for 16 to 512 channels, 4x4 to 112x112 pixels, batches of 8 and 32: 2 to
+ * 2.8 times the direct kernel, but 1.0 for 16 channels forward (1.5 for weights), and
+ * 1.15 where only 32 tiles of 4x4 share a weight's transform.
+ */
+static int winograd_pays(const struct conv_step *c)
+{
+	const struct window *w = &c->a->window;
+	const char *without = c->p->options.without;
+	int64_t tiles = (int64_t)c->conv.n * ((c->a->out_h + 3) / 4) * ((c->a->out_w + 3) / 4);
+	int least = c->direction == DNN_BACKWARD_WEIGHTS ? 9 : 17;
+
+	return w->k[0] == 3 && w->k[1] == 3 && w->s[0] == 1 && w->s[1] == 1 &&
+	       w->dilation[0] == 1 && w->dilation[1] == 1 && c->a->groups == 1 &&
+	       c->a->in_c >= least && c->a->out_c >= least && tiles >= 32 &&
+	       !listed(without, "winograd") && !listed(without, "all");
+}
+
+/* oneDNN's kernel for gradients of depthwise weights keeps no sums in registers when
+ * the window is larger than 3x3: 5 to 23 GFLOP/s. */
+static int own_pays(const struct conv_step *c)
+{
+	const struct window *w = &c->a->window;
+
+	return c->direction == DNN_BACKWARD_WEIGHTS && c->a->groups > 1 &&
+	       c->a->groups == c->a->in_c && w->k[0] * w->k[1] > 9;
+}
+
+/* The name in `how`: the library's without the instruction set. */
+static void how_name(char how[STEP_HOW], const char *kernel)
+{
+	size_t n = strcspn(kernel, ":");
+
+	if (!strncmp(kernel, "jit_wino_4x3", n))
+		snprintf(how, STEP_HOW, "wino4x3");
+	else
+		snprintf(how, STEP_HOW, "%.*s", (int)(n < STEP_HOW ? n : STEP_HOW - 1), kernel);
+}
+
+/* ---- run ---- */
+
+static int conv_run(struct device *dev, const struct memory *m, const struct step *s)
+{
+	struct conv_own *own = s->own;
+
+	(void)dev;
+	(void)m;
+	TRY(dnn_run(own->dnn));
+	return own->unpack ? dnn_pack_run(own->unpack) : 0;
+}
+
+static int conv_place(struct device *dev, const struct memory *m, const struct step *s)
+{
+	struct conv_own *own = s->own;
+	char *work = work_at(m, s);
+
+	(void)dev;
+	if (s->kind == STEP_CONV)
+		return dnn_place(own->dnn, memory_at(m, s->in[0]), memory_at(m, s->in[1]),
+				 memory_at(m, step_in(s, 2)), memory_at(m, s->out[0]), work);
+	if (s->kind == STEP_CONV_DX)
+		return dnn_place(own->dnn, memory_at(m, s->out[0]), memory_at(m, s->in[1]), NULL,
+				 memory_at(m, s->in[0]), work);
+	TRY(dnn_place(own->dnn, memory_at(m, s->in[0]), work + own->scratch, NULL,
+		      memory_at(m, s->in[1]), work));
+	return dnn_pack_place(own->unpack, memory_at(m, s->out[0]), work + own->scratch, work);
+}
+
+static void conv_release(struct own *arg)
+{
+	struct conv_own *own = (struct conv_own *)arg;
+
+	dnn_free(own->dnn);
+	dnn_pack_free(own->unpack);
+}
+
+/* ---- prepare ---- */
+
+/* A key under which equal ways of packing one master are found. */
+static void pack_key(char key[48], const struct pack_attr *a)
+{
+	const unsigned char *b = (const unsigned char *)a;
+	uint64_t hash = 14695981039346656037u;          /* FNV-1a */
+	size_t i;
+
+	for (i = 0; i < sizeof *a; i++)
+		hash = (hash ^ b[i]) * 1099511628211u;
+	snprintf(key, 48, "cpu:%016llx", (unsigned long long)hash);
+}
+
+/* Weights of the step packed for oneDNN. */
+static int weights_pack(const struct conv_step *c, const struct dnn *dnn)
+{
+	struct pack_attr a;
+	char key[48];
+
+	/* bytes between members are part of the key */
+	memset(&a, 0, sizeof a);
+	dnn_weights(dnn, &a.shape);
+	a.conv.groups = c->conv.groups;
+	a.conv.in_c = c->conv.in_c;
+	a.conv.out_c = c->conv.out_c;
+	memcpy(a.conv.k, c->conv.k, sizeof a.conv.k);
+	pack_key(key, &a);
+	return program_pack(c->p, (int)(c->s - c->p->step), 1, key, dnn_pack_bytes(&a.shape), &a,
+			    sizeof a);
+}
+
+static int unpack_add(const struct conv_step *c, struct conv_own *own)
+{
+	struct dnn_shape shape;
+	size_t scratch;
+
+	dnn_weights(own->dnn, &shape);
+	own->unpack = dnn_pack(&c->conv, &shape, 1);
+	if (!own->unpack)
+		return -1;
+	own->weights = dnn_pack_bytes(&shape);
+	/* one after the other, they share the scratch */
+	scratch = dnn_pack_scratch(own->unpack);
+	own->scratch = round_up(scratch > own->scratch ? scratch : own->scratch, 64);
+	return 0;
+}
+
+/* 1: taken; 0: the library has none, or another than asked for; -1. */
+static int dnn_prepare(const struct conv_step *c, int winograd)
+{
+	char how[STEP_HOW];
+	struct conv_own *own;
+	struct dnn *dnn = dnn_conv(&c->conv, c->direction, winograd);
+
+	if (!dnn)
+		return 0;
+	how_name(how, dnn_kernel(dnn));
+	if (c->s->how[0] && strcmp(c->s->how, how)) {
+		dnn_free(dnn);
+		return 0;
+	}
+	own = own_add(c->p, c->s, sizeof *own, conv_run);
+	if (!own) {
+		dnn_free(dnn);
+		return -1;
+	}
+	own->own.place = conv_place;
+	own->own.release = conv_release;
+	own->dnn = dnn;
+	own->scratch = round_up(dnn_scratch(dnn), 64);
+	if (c->direction == DNN_BACKWARD_WEIGHTS)
+		TRY(unpack_add(c, own));
+	else
+		TRY(weights_pack(c, dnn));
+	c->s->work = own->scratch + own->weights;
+	strcpy(c->s->how, how);
+	return 1;
+}
+
+static struct conv_step conv_step_of(struct program *p, int step)
+{
+	struct step *s = &p->step[step];
+	const struct conv_attr *a = s->attr;
+	const struct window *w = &a->window;
+	struct conv_step c = { .p = p, .s = s, .a = a };
+	int i;
+
+	c.direction = s->kind == STEP_CONV ? DNN_FORWARD : s->kind == STEP_CONV_DX ?
+		      DNN_BACKWARD_DATA : DNN_BACKWARD_WEIGHTS;
+	c.x = s->kind == STEP_CONV_DX ? s->out[0] : s->in[0];
+	c.y = s->kind == STEP_CONV ? s->out[0] : s->kind == STEP_CONV_DX ? s->in[0] : s->in[1];
+	memset(&c.conv, 0, sizeof c.conv);
+	c.conv.n = p->value[c.x].n;
+	c.conv.groups = a->groups;
+	c.conv.in_c = a->in_c;
+	c.conv.in_h = a->in_h;
+	c.conv.in_w = a->in_w;
+	c.conv.in_block = p->value[c.x].lay.block;
+	c.conv.out_c = a->out_c;
+	c.conv.out_h = a->out_h;
+	c.conv.out_w = a->out_w;
+	c.conv.out_block = p->value[c.y].lay.block;
+	c.conv.bias = s->kind == STEP_CONV && step_in(s, 2) >= 0;
+	for (i = 0; i < 2; i++) {
+		int out = i ? a->out_w : a->out_h, in = i ? a->in_w : a->in_h;
+
+		c.conv.k[i] = w->k[i];
+		c.conv.stride[i] = w->s[i];
+		c.conv.dilation[i] = w->dilation[i];
+		c.conv.before[i] = w->before[i];
+		/* what the last window reads behind the input; less than `after` where the
+		 * stride leaves some of that over */
+		c.conv.after[i] = (out - 1) * w->s[i] + (w->k[i] - 1) * w->dilation[i] + 1 -
+				  in - w->before[i];
+	}
+	return c;
+}
+
+int conv_prepare(struct device *dev, struct program *p, int step)
+{
+	struct conv_step c = conv_step_of(p, step);
+	int winograd, forced = c.s->how[0] != 0, r = 0;
+
+	if (is_product(c.a))
+		return product_prepare(dev, &c);
+	winograd = forced ? !strcmp(c.s->how, "wino4x3") : winograd_pays(&c);
+	if (winograd)
+		TRY(r = dnn_prepare(&c, 1));
+	if (!r && (forced || !own_pays(&c)))
+		TRY(r = dnn_prepare(&c, 0));
+	return r ? 0 : direct_prepare(dev, &c);
+}
+
+/* ---- PACK ---- */
+
+struct pack_own {
+	struct own own;
+	struct dnn_pack *pack;
+};
+
+static int pack_run(struct device *dev, const struct memory *m, const struct step *s)
+{
+	struct pack_own *own = s->own;
+
+	(void)dev;
+	(void)m;
+	return dnn_pack_run(own->pack);
+}
+
+static int pack_place(struct device *dev, const struct memory *m, const struct step *s)
+{
+	struct pack_own *own = s->own;
+
+	(void)dev;
+	return dnn_pack_place(own->pack, memory_at(m, s->in[0]), memory_at(m, s->out[0]),
+			      work_at(m, s));
+}
+
+static void pack_release(struct own *arg)
+{
+	dnn_pack_free(((struct pack_own *)arg)->pack);
+}
+
+static int pack_direct_run(struct device *dev, const struct memory *m, const struct step *s)
+{
+	direct_pack(dev, s->attr, memory_at(m, s->in[0]), memory_at(m, s->out[0]));
+	return 0;
+}
+
+int pack_prepare(struct device *dev, struct program *p, int step)
+{
+	struct step *s = &p->step[step];
+	const struct pack_attr *a = s->attr;
+	struct pack_own *own;
+
+	(void)dev;
+	own = own_add(p, s, sizeof *own, a->direct ? pack_direct_run : pack_run);
+	if (!own)
+		return -1;
+	if (a->direct)
+		return how_choose(s, "own");
+	own->own.place = pack_place;
+	own->own.release = pack_release;
+	own->pack = dnn_pack(&a->conv, &a->shape, 0);
+	if (!own->pack)
+		return -1;
+	s->work = dnn_pack_scratch(own->pack);
+	return how_choose(s, "reorder");
+}

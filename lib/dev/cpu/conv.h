@@ -1,0 +1,37 @@
+/* What convolutions' ways of computing share; private to the folder. */
+#ifndef DEV_CPU_CONV_H
+#define DEV_CPU_CONV_H
+
+#include "dev/cpu/cpu.h"
+#include "dev/cpu/dnn.h"
+
+/* How a master is packed: for oneDNN, or for the own convolution's lanes. */
+struct pack_attr {
+	int direct;
+	enum dnn_direction direction;
+	int to_pad;             /* direct: of the side that is written */
+	struct dnn_conv conv;
+	struct dnn_shape shape;
+};
+
+/* A convolution step with what its operands are, whatever the direction. */
+struct conv_step {
+	struct program *p;
+	struct step *s;
+	const struct conv_attr *a;
+	enum dnn_direction direction;
+	int x, y;               /* values of the input's and output's side */
+	struct dnn_conv conv;
+};
+
+/* The own convolution, of any shape. */
+int direct_prepare(struct device *, const struct conv_step *);
+/* Bytes of weights packed for it, and the packing. */
+size_t direct_pack_bytes(const struct device *, const struct pack_attr *);
+void direct_pack(struct device *, const struct pack_attr *, const float *w, float *packed);
+
+/* Products: the window is all of the input. */
+int is_product(const struct conv_attr *);
+int product_prepare(struct device *, const struct conv_step *);
+
+#endif

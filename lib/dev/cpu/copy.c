@@ -1,0 +1,142 @@
+/* Steps that move numbers: from pixels, between layouts, between channels. */
+#include "dev/cpu/cpu.h"
+
+#include <string.h>
+
+/* ---- pixels ---- */
+
+struct input {
+	const struct value *from, *to;
+	const uint8_t *pixels;
+	float *y;
+	float number[4][256];   /* what a pixel's byte becomes, by channel */
+};
+
+/* One row of one sample. */
+static void input_piece(void *context, size_t i)
+{
+	const struct input *f = context;
+	const struct value *v = f->to;
+	int n = (int)(i / (size_t)v->h), row = (int)(i % (size_t)v->h);
+	const uint8_t *from = f->pixels + value_place(f->from, n, 0, row, 0);
+	size_t pixel = (size_t)f->from->lay.block;
+
+	for (int c = 0; c < v->lay.pad; c++) {
+		float *y = f->y + value_place(v, n, c, row, 0);
+		size_t step = (size_t)v->lay.block;
+
+		for (int x = 0; x < v->w; x++)
+			y[(size_t)x * step] = c < v->c ?
+				f->number[c][from[(size_t)x * pixel + (size_t)c]] : 0;
+	}
+}
+
+int cpu_input(struct device *dev, const struct memory *m, const struct step *s)
+{
+	const struct input_attr *a = s->attr;
+	struct input f = { value_at(m, s->in[0]), value_at(m, s->out[0]),
+			   memory_at(m, s->in[0]), memory_at(m, s->out[0]), { { 0 } } };
+
+	for (int c = 0; c < f.to->c; c++)
+		for (int b = 0; b < 256; b++)
+			f.number[c][b] = ((float)b - a->mean[c]) / a->deviation[c];
+	each(dev, (size_t)f.to->n * (size_t)f.to->h, input_piece, &f);
+	return 0;
+}
+
+/* ---- channels ---- */
+
+/* Channels of one value from x_c on to those of another from y_c on. */
+struct move {
+	const struct value *x, *y;
+	const char *from;
+	char *to;
+	int x_c, y_c, count;
+};
+
+/* One row of one sample, number by number. */
+static void move_piece(void *context, size_t i)
+{
+	const struct move *f = context;
+	int n = (int)(i / (size_t)f->y->h), row = (int)(i % (size_t)f->y->h);
+	enum dtype x_type = f->x->lay.type, y_type = f->y->lay.type;
+	size_t x_size = dtype_bytes(x_type), y_size = dtype_bytes(y_type);
+	size_t x_step = (size_t)f->x->lay.block, y_step = (size_t)f->y->lay.block;
+
+	for (int c = 0; c < f->count; c++) {
+		const char *x = f->from + value_place(f->x, n, f->x_c + c, row, 0) * x_size;
+		char *y = f->to + value_place(f->y, n, f->y_c + c, row, 0) * y_size;
+
+		if (x_type == DTYPE_F32 && y_type == DTYPE_F32) {
+			for (int k = 0; k < f->y->w; k++)
+				((float *)y)[(size_t)k * y_step] =
+					((const float *)x)[(size_t)k * x_step];
+			continue;
+		}
+		for (int k = 0; k < f->y->w; k++)
+			numbers_convert(y + (size_t)k * y_step * y_size, y_type,
+					x + (size_t)k * x_step * x_size, x_type, 1);
+	}
+}
+
+/* Whole planes of one sample, where both sides have the same blocks. */
+static void planes_piece_move(void *context, size_t n)
+{
+	const struct move *f = context;
+	size_t block = (size_t)f->y->lay.block;
+	size_t blocks = ((size_t)f->count + block - 1) / block;
+
+	memcpy(f->to + value_place(f->y, (int)n, f->y_c, 0, 0) * sizeof(float),
+	       f->from + value_place(f->x, (int)n, f->x_c, 0, 0) * sizeof(float),
+	       blocks * block * (size_t)f->y->h * (size_t)f->y->w * sizeof(float));
+}
+
+static void move_run(struct device *dev, const struct memory *m, int from, int to, int x_c,
+		     int y_c, int count)
+{
+	struct move f = { value_at(m, from), value_at(m, to), memory_at(m, from),
+			  memory_at(m, to), x_c, y_c, count };
+	int block = f.x->lay.block;
+	int whole = block == f.y->lay.block && x_c % block == 0 && y_c % block == 0 &&
+		    /* a part block is copied with its padding, at the end on both sides */
+		    (count % block == 0 || (x_c + count == f.x->c && y_c + count == f.y->c)) &&
+		    f.x->lay.type == DTYPE_F32 && f.y->lay.type == DTYPE_F32;
+
+	if (whole)
+		each(dev, (size_t)f.y->n, planes_piece_move, &f);
+	else
+		each(dev, (size_t)f.y->n * (size_t)f.y->h, move_piece, &f);
+}
+
+int cpu_copy(struct device *dev, const struct memory *m, const struct step *s)
+{
+	const struct value *y = value_at(m, s->out[0]);
+
+	if (y->c < y->lay.pad)
+		value_zero_padding(y, memory_at(m, s->out[0]));
+	move_run(dev, m, s->in[0], s->out[0], 0, 0, y->c);
+	return 0;
+}
+
+int cpu_cat(struct device *dev, const struct memory *m, const struct step *s)
+{
+	int k, c = 0;
+
+	value_zero_padding(value_at(m, s->out[0]), memory_at(m, s->out[0]));
+	for (k = 0; k < s->ins; k++) {
+		int count = value_at(m, s->in[k])->c;
+
+		move_run(dev, m, s->in[k], s->out[0], 0, c, count);
+		c += count;
+	}
+	return 0;
+}
+
+int cpu_slice(struct device *dev, const struct memory *m, const struct step *s)
+{
+	const struct slice_attr *a = s->attr;
+
+	value_zero_padding(value_at(m, s->out[0]), memory_at(m, s->out[0]));
+	move_run(dev, m, s->in[0], s->out[0], a->from, 0, a->to - a->from);
+	return 0;
+}

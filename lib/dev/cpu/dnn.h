@@ -1,0 +1,70 @@
+/*
+ * All that is used of oneDNN, behind one door: convolutions in their three
+ * directions and matrix products. oneDNN 2.x is spoken in dnn2.c; 3.x has another
+ * way of describing primitives and would be a file of its own beside it.
+ *
+ * Primitives keep the number of threads that OpenMP would use in the calling thread
+ * when they are made. None is shared between threads.
+ */
+#ifndef DEV_CPU_DNN_H
+#define DEV_CPU_DNN_H
+
+#include <stddef.h>
+
+enum dnn_direction { DNN_FORWARD, DNN_BACKWARD_DATA, DNN_BACKWARD_WEIGHTS };
+
+enum { DNN_NAME = 64, DNN_SHAPE = 1024 };
+
+/* Channels are stored in blocks as in struct layout: 1 is NCHW, the number of
+ * channels NHWC, 8 and 16 blocked and padded with zeros. */
+struct dnn_conv {
+	int n, groups;
+	int in_c, in_h, in_w, in_block;
+	int out_c, out_h, out_w, out_block;
+	int k[2], stride[2], dilation[2], before[2], after[2];
+	int bias;               /* forward adds one, bare fp32 of out_c numbers */
+};
+
+/* How a primitive wants its weights stored: opaque; two are the same way where their
+ * bytes are. */
+struct dnn_shape { _Alignas(16) unsigned char bytes[DNN_SHAPE]; };
+
+struct dnn;             /* a primitive made for one convolution */
+struct dnn_pack;        /* weights from OIHW into a primitive's way, or back */
+
+/* The best kernel of the library, or with winograd the best of those; NULL where there
+ * is none but its slow reference: reason. */
+struct dnn *dnn_conv(const struct dnn_conv *, enum dnn_direction, int winograd);
+void dnn_free(struct dnn *);    /* NULL: nothing */
+
+/* The library's name of the kernel: "jit:avx512_core". */
+const char *dnn_kernel(const struct dnn *);
+size_t dnn_scratch(const struct dnn *);
+void dnn_weights(const struct dnn *, struct dnn_shape *);
+
+/* Where it works from now on: x and y of the input's and output's side, weights in the
+ * primitive's way, bias or NULL, scratch of dnn_scratch() bytes. 0 or -1. */
+int dnn_place(struct dnn *, void *x, void *weights, void *bias, void *y, void *scratch);
+int dnn_run(struct dnn *);
+
+/* For the weights of this convolution. unpack: back into OIHW. NULL: reason. */
+struct dnn_pack *dnn_pack(const struct dnn_conv *, const struct dnn_shape *, int unpack);
+void dnn_pack_free(struct dnn_pack *);  /* NULL: nothing */
+size_t dnn_pack_bytes(const struct dnn_shape *);        /* of weights stored that way */
+size_t dnn_pack_scratch(const struct dnn_pack *);
+int dnn_pack_place(struct dnn_pack *, void *plain, void *packed, void *scratch);
+int dnn_pack_run(struct dnn_pack *);
+
+/* c[m][n] = a b (+ c where add), row after row; ta: a is stored as [k][m], tb: b as
+ * [n][k]. 0 or -1. */
+int dnn_product(int ta, int tb, int m, int n, int k, const float *a, int lda, const float *b,
+		int ldb, int add, float *c, int ldc);
+
+/* "oneDNN 2.6.3". */
+const char *dnn_library(void);
+
+/* Keeps the library to an instruction set: "avx2", "sse41"; before anything else is
+ * made in the process. 0 or -1. */
+int dnn_limit(const char *isa);
+
+#endif

@@ -1,0 +1,130 @@
+/*
+ * The own kernels: loops over vectors of channels, compiled for several instruction
+ * sets from one body (kernel_body.h). Each works on one piece of a step and on one
+ * thread; how a step is cut into pieces depends on its shape alone, so that results
+ * depend neither on the number of threads nor on which of them took a piece.
+ *
+ * A stored value is planes of pixels of `block` numbers (struct layout): a piece is
+ * `pixels` pixels of one plane, which begin `at` numbers after the start of the value
+ * and whose first number is channel c. block is a multiple of the width of a vector,
+ * values and vectors over channels start at multiples of 64 bytes.
+ */
+#ifndef DEV_CPU_KERNELS_H
+#define DEV_CPU_KERNELS_H
+
+#include "net/program.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { CPU_NONE, CPU_RELU, CPU_RELU6 };         /* activations inside passes */
+
+/* y = act(affine(x[0]) + affine or plain x[1] + x[2] + ...) */
+struct forward_pass {
+	const float *x[STEP_IN];
+	int xs, affines;        /* of the first affines (0 .. 2) of x: */
+	const float *a[2], *b[2];       /* over channels */
+	int act, block;
+	int stream;             /* y is too large to be found in a cache again */
+	float *y;
+};
+
+/* Where the gradient is let through: */
+enum {
+	MASK_NONE,
+	MASK_RELU, MASK_RELU6,                  /* 0 < y (< 6) */
+	MASK_RELU_AGAIN, MASK_RELU6_AGAIN,      /* the same of a x[0] + b */
+};
+
+/*
+ * g = mask(dy[0] + dy[1] + ...), and of it: stored, and sums over pixels of g and of
+ * g (x[i] - mean[i]), or dx = scale (g - shift - (x[0] - mean[0]) slope).
+ */
+struct backward_pass {
+	const float *dy[STEP_IN];
+	int dys, mask, block, stream;
+	const float *y;                 /* MASK_RELU, MASK_RELU6 */
+	const float *a, *b;             /* AGAIN: over channels */
+	int sums;                       /* 0 .. 2 */
+	const float *x[2], *mean[2];
+	const float *scale, *shift, *slope;
+	float *g, *dx;                  /* NULL: not wanted */
+};
+
+/* Axis of a sliding window. */
+struct slide { int in, out, k, stride, dilation, before; };
+
+/* A pool's plane: rows of the output (forward) or of the input (backward). */
+struct pool_pass {
+	struct slide y, x;
+	int block;
+	const float *from;              /* a plane of x, or of dy */
+	float *to;                      /* a plane of y, or of dx */
+	uint8_t *place;                 /* maxima: a plane; forward: NULL if not wanted */
+	const int *cover;               /* backward: windows that cover input column i begin
+					   at cover[2 i] and end before cover[2 i + 1] */
+	const float *share;             /* averages: 1 / numbers of window, [out_h][out_w] */
+};
+
+/* Own convolution: `to` gets sums over taps and inner channels of `from` times w. */
+enum lanes {
+	LANES_SAME,             /* all lanes read one channel: groups are whole blocks */
+	LANES_OWN,              /* lane l reads channel l: depthwise */
+	LANES_GATHER,           /* lane l, inner channel j reads offset gather[j lanes + l] */
+};
+
+struct direct_pass {
+	struct slide y, x;              /* of the convolution */
+	enum lanes lanes;
+	int inner;                      /* channels that each output channel sums over */
+	int from_block, to_block;
+	int width;                      /* lanes of a block of w: the kernel's width */
+	const float *from;              /* the sample's first plane */
+	const int32_t *gather;          /* offsets from a pixel of the first plane, in numbers */
+	const float *w;                 /* [k0][k1][inner][width] */
+	const float *bias;              /* width numbers, or NULL */
+	float *to;                      /* the row's first pixel, at the first of the lanes */
+	double *sum;                    /* weights: [inner][k0][k1][width], added to */
+	const float *dy;                /* weights: the sample's plane, at the first of the lanes */
+};
+
+struct update_pass {
+	float lr, momentum, decay;
+	int nesterov;
+	float *w, *v;                   /* v: NULL without momentum */
+	const float *g;
+};
+
+struct kernels {
+	const char *name;
+	int width;              /* numbers in a vector */
+	/* Mean and sum of squared differences from it, of each channel: [2][block]. */
+	void (*stats)(const float *x, size_t pixels, int block, double *part);
+	void (*forward)(const struct forward_pass *, size_t at, int c, size_t pixels);
+	/* part: [1 + sums][block] */
+	void (*backward)(const struct backward_pass *, size_t at, int c, size_t pixels,
+			 double *part);
+	/* Sum over pixels of x, or of x y where y is not NULL: [block]. */
+	void (*total)(const float *x, const float *y, size_t pixels, int block, double *part);
+	/* y = x g; spread: one pixel of g for all. */
+	void (*mul)(const float *x, const float *g, int spread, float *y, size_t pixels, int block);
+	void (*maxpool)(const struct pool_pass *, int row);
+	void (*maxpool_dx)(const struct pool_pass *, int row);
+	void (*avgpool)(const struct pool_pass *, int row);
+	void (*avgpool_dx)(const struct pool_pass *, int row);
+	/* A row of outputs (row: oy), of inputs (iy), and a row's share (oy) of the weights'
+	 * gradient, for inner channel j. */
+	void (*direct)(const struct direct_pass *, int row);
+	void (*direct_dx)(const struct direct_pass *, int row);
+	void (*direct_dw)(const struct direct_pass *, int j, int from_row, int to_row);
+	void (*update)(const struct update_pass *, size_t from, size_t to);
+};
+
+extern const struct kernels kernels_plain;
+extern const struct kernels kernels_avx2, kernels_avx512;      /* x86-64 only */
+
+/* The best for this processor, or that of a name ("plain", "avx2", "avx512"); NULL:
+ * reason. */
+const struct kernels *kernels_find(const char *name);
+
+#endif

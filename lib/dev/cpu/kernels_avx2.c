@@ -1,0 +1,27 @@
+/* For processors with AVX2 and FMA. */
+#ifdef __x86_64__
+
+#include <immintrin.h>
+
+#ifdef __clang__
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#else
+#pragma GCC target("avx2,fma")
+#endif
+
+#define WIDTH 8
+#define KERNELS kernels_avx2
+#define KERNELS_NAME "avx2"
+#define FMA(a, b, c) ((vec)_mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(c)))
+#define STREAM(p, v) _mm256_stream_ps(p, (__m256)(v))
+#define STREAM_END() _mm_sfence()
+
+#include "dev/cpu/kernel_body.h"
+
+#ifdef __clang__
+#pragma clang attribute pop
+#endif
+
+#else
+typedef int no_avx2;    /* a file is never empty */
+#endif

@@ -1,0 +1,28 @@
+/* For processors with AVX-512 F, BW, DQ and VL. */
+#ifdef __x86_64__
+
+#include <immintrin.h>
+
+#ifdef __clang__
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), \
+	apply_to = function)
+#else
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,prefer-vector-width=512")
+#endif
+
+#define WIDTH 16
+#define KERNELS kernels_avx512
+#define KERNELS_NAME "avx512"
+#define FMA(a, b, c) ((vec)_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(c)))
+#define STREAM(p, v) _mm512_stream_ps(p, (__m512)(v))
+#define STREAM_END() _mm_sfence()
+
+#include "dev/cpu/kernel_body.h"
+
+#ifdef __clang__
+#pragma clang attribute pop
+#endif
+
+#else
+typedef int no_avx512;  /* a file is never empty */
+#endif

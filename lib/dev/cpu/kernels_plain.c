@@ -1,0 +1,9 @@
+/* For any processor: vectors of what every one of them has. */
+#define WIDTH 4
+#define KERNELS kernels_plain
+#define KERNELS_NAME "plain"
+#define FMA(a, b, c) ((a) * (b) + (c))
+#define STREAM(p, v) set(p, v)
+#define STREAM_END() ((void)0)
+
+#include "dev/cpu/kernel_body.h"

@@ -1,0 +1,183 @@
+/*
+ * Layouts, by rule. Convolutions like channels in blocks of a vector; whatever
+ * follows keeps what it finds. Pixels of the input stay in planes (block 1), from
+ * which oneDNN's kernels for first convolutions read.
+ */
+#include "base/bytes.h"
+#include "dev/cpu/conv.h"
+
+enum { CHUNK = 1 << 16 };       /* numbers of a piece at most: an eighth of a cache of 2 MiB */
+enum { STREAMS = 24 << 20 };    /* bytes from which on values go past the caches */
+
+struct planes planes_of(const struct value *v)
+{
+	struct planes p;
+
+	p.block = v->lay.block;
+	p.blocks = v->lay.pad / v->lay.block;
+	p.count = (size_t)v->n * (size_t)p.blocks;
+	p.pixels = (size_t)v->h * (size_t)v->w;
+	p.chunk = CHUNK / (size_t)p.block;
+	if (p.chunk < 8)
+		p.chunk = 8;
+	p.chunks = (p.pixels + p.chunk - 1) / p.chunk;
+	return p;
+}
+
+int value_streams(const struct value *v)
+{
+	return v->bytes >= STREAMS;
+}
+
+static struct layout blocked(const struct device *dev, int c)
+{
+	struct layout l = { dev->block, (int)round_up((size_t)c, (size_t)dev->block), DTYPE_F32 };
+
+	return l;
+}
+
+static struct layout flat(int c)
+{
+	struct layout l = { 1, c, DTYPE_F32 };
+
+	return l;
+}
+
+int layout_walks(const struct device *dev, const struct value *v, struct layout l)
+{
+	return l.block > 0 && l.block % dev->k->width == 0 && l.type == DTYPE_F32 &&
+	       l.pad % l.block == 0 && (size_t)l.pad <= round_up((size_t)v->c, 16);
+}
+
+/* What a step over an operand will work in: the operand's layout if it can. */
+static struct layout walking(const struct device *dev, const struct program *p, int value,
+			     struct layout l)
+{
+	const struct value *v = &p->value[value];
+
+	return layout_walks(dev, v, l) ? l : blocked(dev, v->c);
+}
+
+static struct layout as_bytes(struct layout l)
+{
+	l.type = DTYPE_U8;
+	return l;
+}
+
+
+/* The input's side of a convolution, given what arrives. */
+static struct layout conv_in(const struct device *dev, const struct conv_attr *a,
+			     struct layout l)
+{
+	if (is_product(a)) {
+		/* rows of numbers in the order of the weights */
+		if (a->in_h > 1 || a->in_w > 1)
+			return flat(a->in_c);
+		return l.type == DTYPE_F32 && l.block > 0 && l.pad >= a->in_c ? l :
+		       blocked(dev, a->in_c);
+	}
+	if (a->groups == 1 && a->in_c <= 4 && l.block == 1)
+		return flat(a->in_c);
+	return blocked(dev, a->in_c);
+}
+
+static void conv_layout(const struct device *dev, const struct step *s, struct layout *in,
+			struct layout *out)
+{
+	const struct conv_attr *a = s->attr;
+
+	if (s->kind == STEP_CONV) {
+		in[0] = conv_in(dev, a, in[0]);
+		out[0] = blocked(dev, a->out_c);
+	} else if (s->kind == STEP_CONV_DX) {
+		in[0] = blocked(dev, a->out_c);
+		out[0] = conv_in(dev, a, blocked(dev, a->in_c));
+	} else {
+		in[0] = conv_in(dev, a, in[0]);
+		in[1] = blocked(dev, a->out_c);
+	}
+}
+
+/* All full operands as the first, and the first output too. */
+static void alike(const struct device *dev, const struct program *p, const struct step *s,
+		  int operands, struct layout *in, struct layout *out)
+{
+	struct layout l = walking(dev, p, s->in[0], in[0]);
+	int k;
+
+	for (k = 0; k < operands && k < s->ins; k++)
+		in[k] = l;
+	if (s->outs > 0 && s->out[0] >= 0)
+		out[0] = l;
+}
+
+int cpu_layout(void *arg, const struct program *p, int step, struct layout *in,
+	       struct layout *out)
+{
+	const struct device *dev = arg;
+	const struct step *s = &p->step[step];
+	struct layout rows;
+	int k;
+
+	switch (s->kind) {
+	case STEP_INPUT:
+		out[0] = flat(p->value[s->out[0]].c);
+		break;
+	case STEP_CONV:
+	case STEP_CONV_DX:
+	case STEP_CONV_DW:
+		conv_layout(dev, s, in, out);
+		break;
+	case STEP_STATS:
+	case STEP_CHANNEL_SUM:
+		in[0] = walking(dev, p, s->in[0], in[0]);
+		break;
+	case STEP_AFFINE:
+	case STEP_ACT:
+	case STEP_AVGPOOL:
+	case STEP_AVGPOOL_DX:
+	case STEP_DROPOUT:
+		alike(dev, p, s, 1, in, out);
+		break;
+	case STEP_MAXPOOL:
+		alike(dev, p, s, 1, in, out);
+		if (step_out(s, 1) >= 0)
+			out[1] = as_bytes(out[0]);
+		break;
+	case STEP_MAXPOOL_DX:
+		/* places were stored as the forward step liked it */
+		rows = in[1];
+		rows.type = DTYPE_F32;
+		in[0] = out[0] = rows;
+		break;
+	case STEP_ADD:
+		alike(dev, p, s, s->ins, in, out);
+		break;
+	case STEP_MUL:
+	case STEP_MUL_SUM:
+	case STEP_ACT_DX:
+	case STEP_BN_DX:
+		alike(dev, p, s, 2, in, out);
+		break;
+	case STEP_BN_SUMS:
+		rows = out[0];
+		alike(dev, p, s, 2, in, out);
+		out[0] = rows;
+		break;
+	case STEP_CAT:
+		for (k = 0; k < s->ins; k++)
+			in[k] = blocked(dev, p->value[s->in[k]].c);
+		out[0] = blocked(dev, p->value[s->out[0]].c);
+		break;
+	case STEP_SLICE:
+		in[0] = blocked(dev, p->value[s->in[0]].c);
+		out[0] = blocked(dev, p->value[s->out[0]].c);
+		break;
+	case STEP_XENT_DX:
+		out[0] = blocked(dev, p->value[s->out[0]].c);
+		break;
+	default:
+		break;
+	}
+	return 0;
+}

@@ -1,0 +1,55 @@
+/*
+ * Threads. oneDNN brings GNU's OpenMP, whose threads wait between regions for the
+ * next one: a second runtime beside it (a compiler's own, say) would put two teams
+ * on the same cores, each waiting on the other's time. So the team is asked of
+ * libgomp itself, through the entry that compilers call, whatever compiler is used.
+ */
+#include "dev/cpu/cpu.h"
+
+#include <stdatomic.h>
+
+void GOMP_parallel(void (*work)(void *), void *context, unsigned threads, unsigned flags);
+void omp_set_num_threads(int);
+int omp_get_max_threads(void);
+
+struct job {
+	each_work *work;
+	void *context;
+	size_t count, run;
+	atomic_size_t next;
+};
+
+/* Runs are taken as they come, so that a thread whose core is lent to another program
+ * holds up one run and not half of the step. */
+static void take_runs(void *context)
+{
+	struct job *job = context;
+	size_t i, end;
+
+	while ((i = atomic_fetch_add(&job->next, job->run)) < job->count) {
+		end = job->count - i < job->run ? job->count : i + job->run;
+		for (; i < end; i++)
+			job->work(job->context, i);
+	}
+}
+
+void each(struct device *dev, size_t count, each_work *work, void *context)
+{
+	struct job job = { .work = work, .context = context, .count = count };
+
+	job.run = count / ((size_t)dev->threads * 16) + 1;
+	if (dev->threads == 1 || count <= 1)
+		take_runs(&job);
+	else
+		GOMP_parallel(take_runs, &job, (unsigned)dev->threads, 0);
+}
+
+void threads_set(int threads)
+{
+	omp_set_num_threads(threads);
+}
+
+int threads_most(void)
+{
+	return omp_get_max_threads();
+}
