@@ -1,6 +1,6 @@
 /*
- * What the files that make a program share: program.c drives lower.c, backward.c,
- * layout.c, bracket.c and plan.c in this order. Private to lib/net.
+ * What the files that make a program share: program.c drives params.c, lower.c,
+ * backward.c, update.c, layout.c, join.c and plan.c in this order. Private to lib/net.
  *
  * Memory that runs out while values and steps are added leaves a reason and sets
  * build.failed; indices given from then on are valid but mean nothing, and the driver
@@ -13,6 +13,24 @@
 
 /* Vectors over channels are padded to this, and so are blocked layouts' channels. */
 enum { VECTOR_BLOCK = 16, ARENA_ALIGN = 64 };
+
+/* Memory that lives as long as the program, and what PACK steps there are. */
+struct chunk {
+	struct chunk *next;
+	size_t used, room;
+	_Alignas(16) unsigned char data[];
+};
+
+struct packed {
+	int master, value;
+	const char *key;
+};
+
+struct memory_list {
+	struct chunk *chunk;
+	struct packed *packed;
+	int packed_count, packed_room;
+};
 
 /* What making a program knows of a value beyond struct value. */
 struct fact {
@@ -58,6 +76,8 @@ int value_add(struct build *, struct shape4, struct layout, enum arena, const ch
 int step_add(struct build *, enum step_kind, enum part, int node, const void *attr);
 void step_reads(struct build *, int step, int value);   /* -1: an absent operand */
 void step_writes(struct build *, int step, int value);  /* likewise */
+/* Frees what program_alloc() gave. */
+void memory_release(struct program *);
 char *program_text(struct program *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Room for so many values and steps, so that none moves until then. 0 or -1. */
 int program_reserve(struct program *, int values, int steps);
@@ -114,7 +134,7 @@ int build_backward(struct build *);
 int build_update(struct build *);
 /* layout.c: layouts, COPY steps. Sizes of all values are known afterwards. */
 int build_layouts(struct build *);
-/* bracket.c: brackets, and the order of steps that they need. */
+/* join.c: brackets, and the order of steps that they need. */
 int build_brackets(struct build *);
 /* plan.c: lifetimes, offsets, sizes of arenas. */
 int program_plan(struct program *);

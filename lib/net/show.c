@@ -89,6 +89,16 @@ static void show_value(struct text *t, const struct value *v)
 	text_add(t, " %s  %s@%s", dtype_name(v->lay.type), arena_word[v->arena], at);
 }
 
+/* Its form is the kernel's own. */
+static void show_packed(struct text *t, const struct value *v)
+{
+	char bytes[SIZE_TEXT], at[SIZE_TEXT];
+
+	size_show(bytes, v->bytes);
+	size_show(at, v->at);
+	text_add(t, "%s  packed@%s", bytes, at);
+}
+
 /* What has no result: ranges and segments. */
 static void show_other(struct text *t, const struct step *s)
 {
@@ -107,52 +117,81 @@ static void show_other(struct text *t, const struct step *s)
 	}
 }
 
+/* The columns of a line: what is done, where, with what, and the result. */
+enum { KIND, NODE, VALUES, REST, COLUMNS };
+
 static void show_kind(struct text *t, const struct program *p, int from, int to)
 {
-	char word[128] = "";
-	size_t n = 0;
-
-	for (int i = from; i < to && n < sizeof word; i++)
-		n += (size_t)snprintf(word + n, sizeof word - n, "%s%s%s",
-				      p->step[from].bracket < 0 ? "" : i > from ? " " : "[",
-				      step_name(p->step[i].kind),
-				      p->step[from].bracket >= 0 && i + 1 == to ? "]" : "");
-	text_add(t, "%-12s", word);
+	if (p->step[from].bracket < 0) {
+		text_add(t, "%s", step_name(p->step[from].kind));
+		return;
+	}
+	for (int i = from; i < to; i++)
+		text_add(t, "%s%s", i > from ? " " : "[", step_name(p->step[i].kind));
+	text_add(t, "]");
 }
 
-static void show_step(struct text *t, const struct program *p, int from, int to)
+static void show_rest(struct text *t, const struct program *p, int from, int to,
+		      const struct operands *o)
 {
-	const struct step *s = &p->step[from];
-	struct operands o;
-	const char *name = "";
 	size_t work = 0;
 
-	operands_find(p, from, to, &o);
-	for (int i = to - 1; i >= from; i--) {
-		if (p->step[i].node >= 0)
-			name = p->graph->node[p->step[i].node].name;
+	for (int i = from; i < to; i++)
 		work += p->step[i].work;
-	}
-	text_add(t, "%5d %c ", from, "FBRUP"[s->part]);
-	show_kind(t, p, from, to);
-	text_add(t, "  %-20s  ", name);
-	show_names(p, t, o.in, o.ins);
-	if (o.ins || o.outs)
-		text_add(t, ">");
-	show_names(p, t, o.out, o.outs);
-	text_add(t, "  ");
-	if (o.outs)
-		show_value(t, &p->value[o.out[0]]);
+	if (o->outs && p->value[o->out[0]].arena == ARENA_PACKED)
+		show_packed(t, &p->value[o->out[0]]);
+	else if (o->outs)
+		show_value(t, &p->value[o->out[0]]);
 	else
-		show_other(t, s);
-	if (s->how[0])
-		text_add(t, "  %s", s->how);
+		show_other(t, &p->step[from]);
+	if (p->step[from].how[0])
+		text_add(t, "%s%s", t->length ? "  " : "", p->step[from].how);
 	if (work) {
 		char bytes[SIZE_TEXT];
 
 		size_show(bytes, work);
 		text_add(t, "  ws %s", bytes);
 	}
+}
+
+static void show_columns(struct text column[COLUMNS], const struct program *p, int from, int to)
+{
+	struct operands o;
+	const char *name = NULL;
+
+	for (int i = 0; i < COLUMNS; i++) {
+		column[i].length = 0;
+		text_add(&column[i], "%s", "");
+	}
+	operands_find(p, from, to, &o);
+	for (int i = from; i < to && !name; i++)
+		if (p->step[i].node >= 0)
+			name = p->graph->node[p->step[i].node].name;
+	show_kind(&column[KIND], p, from, to);
+	text_add(&column[NODE], "%s", name ? name : "");
+	show_names(p, &column[VALUES], o.in, o.ins);
+	if (o.ins && o.outs)
+		text_add(&column[VALUES], ">");
+	show_names(p, &column[VALUES], o.out, o.outs);
+	show_rest(&column[REST], p, from, to, &o);
+}
+
+/* A wide line pushes the rest on, but does not make all lines wide. */
+static void widths(int width[COLUMNS], struct text column[COLUMNS])
+{
+	static const int most[COLUMNS] = { 28, 36, 28, 0 };
+
+	for (int i = 0; i < COLUMNS; i++)
+		if ((int)column[i].length > width[i])
+			width[i] = (int)column[i].length < most[i] ? (int)column[i].length : most[i];
+}
+
+static void show_line(struct text *t, const struct program *p, int at, const int width[COLUMNS],
+		      struct text column[COLUMNS])
+{
+	text_add(t, "%5d %c  ", at, "FBRUP"[p->step[at].part]);
+	for (int i = 0; i < COLUMNS; i++)
+		text_add(t, "%-*s  ", width[i], column[i].data ? column[i].data : "");
 	while (t->length && t->data[t->length - 1] == ' ')
 		t->length--;
 	text_add(t, "\n");
@@ -177,12 +216,22 @@ static int text_out(struct text *t, FILE *f)
 
 int program_show_steps(const struct program *p, FILE *f)
 {
-	struct text t = { 0 };
-	int first, last;
+	struct text t = { 0 }, column[COLUMNS] = { { 0 } };
+	int first, last, width[COLUMNS] = { 0 };
 
-	for (int i = 0; i < p->steps; i = last + 1) {
-		step_extent(p, i, &first, &last);
-		show_step(&t, p, first, last + 1);
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < p->steps; i = last + 1) {
+			step_extent(p, i, &first, &last);
+			show_columns(column, p, first, last + 1);
+			if (round)
+				show_line(&t, p, i, width, column);
+			else
+				widths(width, column);
+		}
+	}
+	for (int i = 0; i < COLUMNS; i++) {
+		t.failed |= column[i].failed;
+		text_release(&column[i]);
 	}
 	return text_out(&t, f);
 }

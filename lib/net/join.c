@@ -1,0 +1,257 @@
+/* Which brackets to try, and in which order. */
+#include "net/trial.h"
+
+#include "base/fail.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The step that makes a value, if it is of this kind and part and still alone; -1. */
+static int maker_of(const struct pass *a, int value, enum step_kind kind, enum part part)
+{
+	int m = value < 0 ? -1 : a->b->fact[value].maker;
+	const struct step *s = m < 0 ? NULL : &a->p->step[m];
+
+	return s && s->kind == kind && s->part == part && s->bracket < 0 ? m : -1;
+}
+
+/* ---- forward ---- */
+
+/* affine, or two, before a sum of two, then the activation (-1: none). The sum's
+ * operands may change places: a + b is b + a to the last bit. */
+static int join_affines(struct pass *a, int add, int act)
+{
+	struct step *s = &a->p->step[add];
+	int first, second, swap;
+
+	if (s->ins != 2)
+		return 0;
+	first = maker_of(a, s->in[0], STEP_AFFINE, PART_FORWARD);
+	second = maker_of(a, s->in[1], STEP_AFFINE, PART_FORWARD);
+	if (first >= 0 && second >= 0 && first != second) {
+		int both[] = { first, second, add, act };
+
+		if (try_steps(a, act < 0 ? BRACKET_AFFINE_AFFINE_ADD
+					 : BRACKET_AFFINE_AFFINE_ADD_ACT, both))
+			return 1;
+	}
+	for (swap = 0; swap < 2; swap++) {
+		int one[] = { swap ? second : first, add, act };
+		int x = s->in[0], y = s->in[1];
+
+		if (one[0] < 0)
+			continue;
+		if (swap) {
+			reader_unlink(a, add);
+			s->in[0] = y;
+			s->in[1] = x;
+			reader_link(a, add);
+		}
+		if (try_steps(a, act < 0 ? BRACKET_AFFINE_ADD : BRACKET_AFFINE_ADD_ACT, one))
+			return 1;
+		if (swap) {
+			reader_unlink(a, add);
+			s->in[0] = x;
+			s->in[1] = y;
+			reader_link(a, add);
+		}
+	}
+	return 0;
+}
+
+static void join_act(struct pass *a, int act)
+{
+	int x = a->p->step[act].in[0];
+	int pair[] = { maker_of(a, x, STEP_AFFINE, PART_FORWARD), act };
+
+	if (pair[0] >= 0) {
+		try_steps(a, BRACKET_AFFINE_ACT, pair);
+		return;
+	}
+	pair[0] = maker_of(a, x, STEP_ADD, PART_FORWARD);
+	if (pair[0] >= 0 && !join_affines(a, pair[0], act))
+		try_steps(a, BRACKET_ADD_ACT, pair);
+}
+
+/* ---- backward ---- */
+
+/* Who reads a gradient. */
+struct readers { int sums[2], sums_count, bn_dx, bn_dx_count, others; };
+
+static struct readers readers_of(const struct pass *a, int value)
+{
+	struct readers r = { { -1, -1 }, 0, -1, 0, 0 };
+
+	for (int e = a->head[value]; e >= 0; e = a->next[e]) {
+		int step = e / STEP_IN;
+		const struct step *s = &a->p->step[step];
+
+		if (e % STEP_IN == 0 && s->kind == STEP_BN_SUMS && s->bracket < 0) {
+			/* Readers come last first. */
+			r.sums[1] = r.sums[0];
+			r.sums[0] = step;
+			r.sums_count++;
+		} else if (e % STEP_IN == 0 && s->kind == STEP_BN_DX && s->bracket < 0) {
+			r.bn_dx = step;
+			r.bn_dx_count++;
+		} else {
+			r.others++;
+		}
+	}
+	return r;
+}
+
+/* affine and act once more, at the head of a bracket; mask: the place of the act_dx
+ * that reads y. */
+static void copy_forward(struct pass *a, struct trial *t, int affine, int act, int mask)
+{
+	trial_copy(a, t, 0, affine);
+	trial_copy(a, t, 1, act);
+	if (a->b->failed)
+		return;
+	t->step[1].in[0] = t->step[0].out[0];
+	t->step[mask].in[1] = t->step[1].out[0];
+}
+
+/*
+ * The pair of brackets that mask a gradient twice and store it never: one makes the
+ * sums, one dx. again: y is made again from affine and act (-1: y is read). 1 if made;
+ * where the backend takes only the first, that one, which then stores the mask.
+ */
+static int join_pair(struct pass *a, int act_dx, int sums, int bn_dx, int affine, int act)
+{
+	struct trial first, second;
+	int again = affine >= 0, at = again ? 2 : 0, values = a->p->values, fits;
+
+	trial_begin(&first, again ? BRACKET_AGAIN_SUMS : BRACKET_ACT_DX_SUMS);
+	trial_begin(&second, again ? BRACKET_AGAIN_BN_DX : BRACKET_ACT_DX_BN_DX);
+	trial_set(a, &first, at, act_dx);
+	trial_set(a, &first, at + 1, sums);
+	trial_copy(a, &second, at, act_dx);
+	trial_set(a, &second, at + 1, bn_dx);
+	if (again) {
+		copy_forward(a, &first, affine, act, at);
+		copy_forward(a, &second, affine, act, at);
+	}
+	if (a->b->failed)
+		return 0;
+	second.step[at + 1].in[0] = second.step[at].out[0];
+	first.ignore = bn_dx;
+	fits = trial_fits(a, &first);
+	if (fits && trial_fits(a, &second)) {
+		trial_commit(a, &first);
+		trial_commit(a, &second);
+		return 1;
+	}
+	first.ignore = -1;
+	if (fits && again && trial_fits(a, &first)) {
+		trial_commit(a, &first);
+		/* The values of the second's copies are nobody's. */
+		for (int k = 0; k <= at; k++)
+			a->p->value[second.step[k].out[0]].arena = ARENA_NONE;
+		return 1;
+	}
+	a->p->values = values;
+	return 0;
+}
+
+static int join_masked(struct pass *a, int act_dx, const struct readers *r)
+{
+	const struct step *s = &a->p->step[act_dx];
+	const struct step *sums = &a->p->step[r->sums[0]];
+	int act, affine = -1, x = sums->in[1];
+
+	if (x != a->p->step[r->bn_dx].in[1])
+		return 0;
+	act = s->in[1] < 0 ? -1 : a->b->fact[s->in[1]].maker;
+	if (act >= 0 && a->p->step[act].kind == STEP_ACT)
+		affine = a->b->fact[a->p->step[act].in[0]].maker;
+	if (affine >= 0 && a->p->step[affine].kind == STEP_AFFINE &&
+	    a->p->step[affine].in[0] == x &&
+	    join_pair(a, act_dx, r->sums[0], r->bn_dx, affine, act))
+		return 1;
+	return join_pair(a, act_dx, r->sums[0], r->bn_dx, -1, -1);
+}
+
+static void join_act_dx(struct pass *a, int act_dx)
+{
+	struct readers r = readers_of(a, a->p->step[act_dx].out[0]);
+	int add = maker_of(a, a->p->step[act_dx].in[0], STEP_ADD, PART_BACKWARD);
+	int with[] = { add, act_dx, r.sums[0], r.sums[1] };
+
+	if (add < 0 && r.sums_count == 1 && r.bn_dx_count == 1 && r.others == 0 &&
+	    join_masked(a, act_dx, &r))
+		return;
+	if (add >= 0 && ((r.sums_count > 1 && try_steps(a, BRACKET_ADD_ACT_DX_SUMS_SUMS, with)) ||
+			 (r.sums_count && try_steps(a, BRACKET_ADD_ACT_DX_SUMS, with)) ||
+			 try_steps(a, BRACKET_ADD_ACT_DX, with)))
+		return;
+	if (r.sums_count > 1 && try_steps(a, BRACKET_ACT_DX_SUMS_SUMS, with + 1))
+		return;
+	if (r.sums_count)
+		try_steps(a, BRACKET_ACT_DX_SUMS, with + 1);
+}
+
+static void join_gradient_add(struct pass *a, int add)
+{
+	struct readers r = readers_of(a, a->p->step[add].out[0]);
+	int pair[] = { add, r.sums[0] };
+
+	if (r.sums_count)
+		try_steps(a, BRACKET_ADD_SUMS, pair);
+}
+
+static int without_check(const char *list)
+{
+	while (list && *list) {
+		size_t n = strcspn(list, ",");
+		char word[32];
+		int known;
+
+		snprintf(word, sizeof word, "%.*s", (int)(n < 31 ? n : 31), list);
+		known = strcmp(word, "all") == 0;
+		for (int i = 0; i < BRACKET_KINDS; i++)
+			known |= strcmp(word, bracket_table[i].rewrite) == 0;
+		if (!known)
+			return fail("no rewrite '%s' (pointwise, gradient, recompute, all)", word);
+		list += n + (list[n] == ',');
+	}
+	return 0;
+}
+
+/* Activations first: what they leave of the sums is tried after. */
+static void join_all(struct pass *a)
+{
+	for (int i = 0; i < a->steps && !a->b->failed; i++) {
+		if (a->p->step[i].bracket >= 0)
+			continue;
+		if (a->p->step[i].kind == STEP_ACT)
+			join_act(a, i);
+		else if (a->p->step[i].kind == STEP_ACT_DX)
+			join_act_dx(a, i);
+	}
+	for (int i = 0; i < a->steps && !a->b->failed; i++) {
+		if (a->p->step[i].kind != STEP_ADD || a->p->step[i].bracket >= 0)
+			continue;
+		if (a->p->step[i].part == PART_FORWARD)
+			join_affines(a, i, -1);
+		else
+			join_gradient_add(a, i);
+	}
+}
+
+int build_brackets(struct build *b)
+{
+	struct pass a = { 0 };
+	int r;
+
+	TRY(without_check(b->p->options.without));
+	r = pass_init(&a, b);
+	if (!r) {
+		join_all(&a);
+		if (!b->failed)
+			r = pass_reorder(&a);
+	}
+	pass_release(&a);
+	return r;
+}

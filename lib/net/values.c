@@ -1,0 +1,248 @@
+/* Memory, values and steps of a program while it is made. */
+#include "net/program_build.h"
+
+#include "base/fail.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- memory that lives as long as the program ---- */
+
+enum { CHUNK = 1 << 16 };
+
+void *program_alloc(struct program *p, size_t bytes)
+{
+	struct memory_list *list = p->memory;
+	struct chunk *c = list->chunk;
+	void *at;
+
+	if (bytes > SIZE_MAX / 2) {
+		fail("program: out of memory");
+		return NULL;
+	}
+	bytes = (bytes + 15) & ~(size_t)15;
+	if (!c || c->room - c->used < bytes) {
+		size_t room = bytes > CHUNK ? bytes : CHUNK;
+
+		c = calloc(1, sizeof *c + room);
+		if (!c) {
+			fail("program: out of memory");
+			return NULL;
+		}
+		c->room = room;
+		c->next = list->chunk;
+		list->chunk = c;
+	}
+	at = c->data + c->used;
+	c->used += bytes;
+	return at;
+}
+
+void memory_release(struct program *p)
+{
+	struct memory_list *list = p->memory;
+
+	while (list->chunk) {
+		struct chunk *c = list->chunk;
+
+		list->chunk = c->next;
+		free(c);
+	}
+	free(list->packed);
+	free(list);
+}
+
+static char *text_keep(struct program *p, const char *fmt, va_list ap)
+{
+	va_list again;
+	char *text;
+	int n;
+
+	va_copy(again, ap);
+	n = vsnprintf(NULL, 0, fmt, again);
+	va_end(again);
+	text = n < 0 ? NULL : program_alloc(p, (size_t)n + 1);
+	if (text)
+		vsnprintf(text, (size_t)n + 1, fmt, ap);
+	return text;
+}
+
+char *program_text(struct program *p, const char *fmt, ...)
+{
+	va_list ap;
+	char *text;
+
+	va_start(ap, fmt);
+	text = text_keep(p, fmt, ap);
+	va_end(ap);
+	return text;
+}
+
+int program_reserve(struct program *p, int values, int steps)
+{
+	if (values > p->value_room) {
+		struct value *v = realloc(p->value, (size_t)values * sizeof *v);
+
+		if (!v)
+			return fail("program: out of memory");
+		p->value = v;
+		p->value_room = values;
+	}
+	if (steps > p->step_room) {
+		struct step *s = realloc(p->step, (size_t)steps * sizeof *s);
+
+		if (!s)
+			return fail("program: out of memory");
+		p->step = s;
+		p->step_room = steps;
+	}
+	return 0;
+}
+
+/* ---- values and steps ---- */
+
+size_t value_numbers(const struct value *v)
+{
+	return (size_t)v->n * (size_t)v->h * (size_t)v->w * (size_t)v->lay.pad;
+}
+
+int value_measure(struct value *v)
+{
+	size_t n = (size_t)v->n;
+
+	if (__builtin_mul_overflow(n, (size_t)v->h, &n) ||
+	    __builtin_mul_overflow(n, (size_t)v->w, &n) ||
+	    __builtin_mul_overflow(n, (size_t)v->lay.pad, &n) ||
+	    __builtin_mul_overflow(n, dtype_bytes(v->lay.type), &n) || n > SIZE_MAX / 64)
+		return fail("%s: %dx%dx%dx%d: too large", v->name, v->n, v->h, v->w, v->c);
+	v->bytes = n;
+	return 0;
+}
+
+static int fact_reserve(struct build *b, int room)
+{
+	struct fact *f = realloc(b->fact, (size_t)room * sizeof *f);
+
+	if (!f)
+		return fail("program: out of memory");
+	b->fact = f;
+	b->fact_room = room;
+	return 0;
+}
+
+int value_add(struct build *b, struct shape4 s, struct layout lay, enum arena arena,
+	      const char *fmt, ...)
+{
+	static const struct fact unknown = { -1, -1, -1, 0, -1, -1, -1, -1 };
+	struct program *p = b->p;
+	struct value *v;
+	va_list ap;
+	char *name;
+
+	va_start(ap, fmt);
+	name = b->failed ? NULL : text_keep(p, fmt, ap);
+	va_end(ap);
+	if (!name ||
+	    (p->values == p->value_room && program_reserve(p, 2 * p->value_room, 0)) ||
+	    (p->value_room > b->fact_room && fact_reserve(b, p->value_room))) {
+		b->failed = 1;
+		return 0;
+	}
+	v = &p->value[p->values];
+	memset(v, 0, sizeof *v);
+	v->name = name;
+	v->n = s.n;
+	v->h = s.h;
+	v->w = s.w;
+	v->c = s.c;
+	v->lay = lay;
+	v->arena = arena;
+	v->first = v->last = v->param = -1;
+	b->fact[p->values] = unknown;
+	return p->values++;
+}
+
+int step_add(struct build *b, enum step_kind kind, enum part part, int node, const void *attr)
+{
+	struct program *p = b->p;
+	struct step *s;
+
+	if (b->failed || (p->steps == p->step_room && program_reserve(p, 0, 2 * p->step_room))) {
+		b->failed = 1;
+		return 0;
+	}
+	s = &p->step[p->steps];
+	memset(s, 0, sizeof *s);
+	s->kind = kind;
+	s->part = part;
+	s->node = node;
+	s->attr = attr;
+	s->bracket = s->work_value = -1;
+	return p->steps++;
+}
+
+void step_reads(struct build *b, int step, int value)
+{
+	struct step *s = &b->p->step[step];
+
+	if (b->failed)
+		return;
+	assert(s->ins < STEP_IN);
+	s->in[s->ins++] = value;
+}
+
+void step_writes(struct build *b, int step, int value)
+{
+	struct step *s = &b->p->step[step];
+
+	if (b->failed)
+		return;
+	assert(s->outs < STEP_OUT);
+	s->out[s->outs++] = value;
+	if (value >= 0) {
+		assert(b->fact[value].maker < 0);
+		b->fact[value].maker = step;
+	}
+}
+
+void step_extent(const struct program *p, int step, int *first, int *last)
+{
+	int bracket = p->step[step].bracket;
+
+	*first = *last = step;
+	if (bracket < 0)
+		return;
+	while (*first > 0 && p->step[*first - 1].bracket == bracket)
+		--*first;
+	while (*last + 1 < p->steps && p->step[*last + 1].bracket == bracket)
+		++*last;
+}
+
+const char *step_name(enum step_kind kind)
+{
+	static const char *const name[STEP_KINDS] = {
+		"input", "conv", "conv_dx", "conv_dw", "channel_sum",
+		"stats", "sync_stats", "coef", "affine", "act", "add", "mul", "cat", "slice",
+		"maxpool", "avgpool", "dropout", "xent", "xent_dx", "act_dx",
+		"bn_sums", "sync_sums", "bn_dx", "mul_sum", "maxpool_dx", "avgpool_dx",
+		"copy", "reduce", "finite", "update", "track", "pack"
+	};
+
+	return kind < STEP_KINDS ? name[kind] : "?";
+}
+
+int listed(const char *list, const char *word)
+{
+	size_t n = strlen(word);
+
+	while (list && *list) {
+		size_t length = strcspn(list, ",");
+
+		if (length == n && strncmp(list, word, n) == 0)
+			return 1;
+		list += length + (list[length] == ',');
+	}
+	return 0;
+}
