@@ -202,81 +202,73 @@ out:
 	return rc;
 }
 
-static json_t *shards_json(const struct manifest *m)
+/* One entry a line, so that the file of a thousand shards can be read and compared. A
+ * name that is no UTF-8 gives NULL. */
+static int add_entry(struct text *t, json_t *entry, int last)
 {
-	json_t *list = json_array();
-	size_t i;
+	char *line = entry ? json_dumps(entry, 0) : NULL;
 
-	for (i = 0; i < m->shards; i++)
-		json_array_append_new(list, json_pack("{s:s, s:I, s:I}",
-				"name", m->shard[i].name,
-				"samples", (json_int_t)m->shard[i].samples,
-				"bytes", (json_int_t)m->shard[i].bytes));
-	return list;
+	json_decref(entry);
+	if (!line)
+		return fail("a name that is no UTF-8, or no memory");
+	text_add(t, "  %s%s\n", line, last ? "" : ",");
+	free(line);
+	return 0;
 }
 
-static json_t *classes_json(const struct manifest *m)
+static int add_entries(struct text *t, const struct manifest *m)
 {
-	json_t *list = json_array();
 	size_t i;
 
+	text_add(t, " \"classes\": [\n");
 	for (i = 0; i < m->classes; i++) {
 		const struct manifest_class *c = &m->class[i];
-		json_t *j = json_pack("{s:s}", "name", c->name);
+		json_t *j = json_pack("{s:s, s:I}", "name", c->name,
+				      "samples", (json_int_t)c->samples);
 
-		if (c->text)
-			json_object_set_new(j, "text", json_string(c->text));
-		json_object_set_new(j, "samples", json_integer((json_int_t)c->samples));
-		json_array_append_new(list, j);
+		if (c->text && json_object_set_new(j, "text", json_string(c->text)))
+			return fail("class %s: its words are no UTF-8", c->name);
+		TRY(add_entry(t, j, i + 1 == m->classes));
 	}
-	return list;
-}
-
-/* json_pack() gives NULL for names that are no UTF-8, and jansson then refuses to append:
- * a missing entry shows in the size. */
-static json_t *manifest_json(const struct manifest *m)
-{
-	json_t *shards = shards_json(m), *classes = classes_json(m);
-	json_t *columns = json_pack("[s, s, s, s]", "image", "label", "id", "name");
-
-	if (m->boxes)
-		json_array_append_new(columns, json_string("boxes"));
-	if (json_array_size(shards) != m->shards || json_array_size(classes) != m->classes) {
-		json_decref(shards);
-		json_decref(classes);
-		json_decref(columns);
-		return NULL;
-	}
-	return json_pack("{s:s, s:i, s:I, s:I, s:I, s:o, s:o, s:o}",
-			 "format", FORMAT, "version", 1,
-			 "samples", (json_int_t)m->samples,
-			 "label_base", (json_int_t)m->label_base,
-			 "longest", (json_int_t)m->longest,
-			 "columns", columns, "classes", classes, "shards", shards);
+	text_add(t, " ],\n \"shards\": [\n");
+	for (i = 0; i < m->shards; i++)
+		TRY(add_entry(t, json_pack("{s:s, s:I, s:I}", "name", m->shard[i].name,
+					   "samples", (json_int_t)m->shard[i].samples,
+					   "bytes", (json_int_t)m->shard[i].bytes),
+			      i + 1 == m->shards));
+	text_add(t, " ]\n}\n");
+	return 0;
 }
 
 int manifest_write(const struct manifest *m)
 {
-	json_t *root = manifest_json(m);
-	char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
 	struct newfile file = { 0 };
+	struct text t = { 0 };
 	int rc = -1;
 
-	if (!text) {
-		fail("%s: a name that is no UTF-8, or no memory", m->path);
+	text_add(&t, "{\n \"format\": \"" FORMAT "\",\n \"version\": 1,\n");
+	text_add(&t, " \"samples\": %" PRIu64 ",\n \"label_base\": %" PRId64 ",\n"
+		 " \"longest\": %" PRIu64 ",\n", m->samples, m->label_base, m->longest);
+	text_add(&t, " \"columns\": [\"image\", \"label\", \"id\", \"name\"%s],\n",
+		 m->boxes ? ", \"boxes\"" : "");
+	if (add_entries(&t, m)) {
+		fail_add("%s", m->path);
+		goto out;
+	}
+	if (t.failed) {
+		fail("%s: no memory", m->path);
 		goto out;
 	}
 	if (newfile_open(&file, m->path))
 		goto out;
-	if (write_full(file.fd, text, strlen(text)) || write_full(file.fd, "\n", 1)) {
+	if (write_full(file.fd, t.data, t.length)) {
 		fail_add("%s", m->path);
 		newfile_abort(&file);
 		goto out;
 	}
 	rc = newfile_commit(&file);
 out:
-	free(text);
-	json_decref(root);
+	text_release(&t);
 	return rc;
 }
 

@@ -154,39 +154,51 @@ static int by_number(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Numbers by name where all names are of one set, else by place. */
-static int number(struct shards *set, int *status)
+int shards_number(char *const *paths, size_t n, uint32_t *number, size_t *missing)
 {
-	size_t first = 0, prefix, i;
-	uint32_t of, whole = 0, *seen = calloc(set->n, sizeof *seen);
+	size_t first = 0, prefix = 0, i;
+	uint32_t of = 0, whole = 0, *seen = calloc(n, sizeof *seen);
 	int named = 1, rc = 0;
 
-	*status = 3;
+	*missing = 0;
 	if (!seen)
-		return fail("no memory for %zu shards", set->n);
-	for (i = 0; i < set->n && named; i++) {
-		const char *path = set->shard[i].path;
-
-		named = shard_name(path, &prefix, &set->shard[i].number, &of);
+		return fail("no memory for %zu shards", n);
+	for (i = 0; i < n && named; i++) {
+		named = shard_name(paths[i], &prefix, &number[i], &of);
 		if (!i) {
 			first = prefix;
 			whole = of;
 		}
 		named = named && prefix == first && of == whole &&
-			!strncmp(path, set->shard[0].path, prefix);
-		seen[i] = set->shard[i].number;
+			!strncmp(paths[i], paths[0], prefix);
+		seen[i] = number[i];
 	}
-	for (i = 0; i < set->n && !named; i++)
-		set->shard[i].number = (uint32_t)i;
+	for (i = 0; i < n && !named; i++)
+		number[i] = (uint32_t)i;
 	if (named) {
-		qsort(seen, set->n, sizeof *seen, by_number);
-		*status = 1;
-		for (i = 1; i < set->n && !rc; i++)
+		qsort(seen, n, sizeof *seen, by_number);
+		for (i = 1; i < n && !rc; i++)
 			if (seen[i] == seen[i - 1])
-				rc = fail("shard %" PRIu32 " is named twice", seen[i]);
-		set->missing = rc ? 0 : whole - set->n;
+				rc = fail("shard %" PRIu32 " of %" PRIu32 " is named twice",
+					  seen[i], whole);
+		*missing = rc ? 0 : whole - n;
 	}
 	free(seen);
+	return rc;
+}
+
+static int number_all(struct shards *set, char *const *paths, int *status)
+{
+	uint32_t *number = calloc(set->n, sizeof *number);
+	size_t i;
+	int rc;
+
+	*status = number ? 1 : 3;
+	rc = number ? shards_number(paths, set->n, number, &set->missing) :
+	     fail("no memory for %zu shards", set->n);
+	for (i = 0; i < set->n && !rc; i++)
+		set->shard[i].number = number[i];
+	free(number);
 	return rc;
 }
 
@@ -209,7 +221,7 @@ int shards_open(struct shards *set, char *const *paths, size_t n, int offsets, u
 			goto bad;
 		}
 	}
-	if (number(set, status))
+	if (number_all(set, paths, status))
 		goto bad;
 	for (i = 0; i < n; i++) {
 		struct shard *s = &set->shard[i];

@@ -44,6 +44,10 @@ struct shards {
 int shards_open(struct shards *, char *const *paths, size_t n, int offsets, uint64_t max,
 		size_t *inflated, int *status);
 
+/* Numbers for shards by their names where all are of one -of-M, else by their places:
+ * number[n]; *missing: those of -of-M that are not named. 0, or -1 (one named twice). */
+int shards_number(char *const *paths, size_t n, uint32_t *number, size_t *missing);
+
 /* Takes a shard's index in if there is one: 0, or -1 (it does not fit) with *status. */
 int shard_look(struct shard *, int *status);
 
