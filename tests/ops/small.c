@@ -305,25 +305,25 @@ static int fill(struct build *build, void *context)
 	return build_brackets(build);
 }
 
-static char seen[2048];
+static char seen[2048] = ", ";
 
 static void note_brackets(const struct program *p)
 {
 	int i, first, last;
 
 	for (i = 0; i < p->steps; i = last + 1) {
-		char name[160] = "";
+		char name[160] = ", ";
 
 		step_extent(p, i, &first, &last);
 		if (p->step[i].bracket < 0)
 			continue;
 		for (; i <= last; i++) {
-			strcat(name, *name ? " " : "");
+			strcat(name, name[2] ? " " : "");
 			strcat(name, step_name(p->step[i].kind));
 		}
 		strcat(name, ", ");
 		if (!strstr(seen, name) && strlen(seen) + sizeof name < sizeof seen)
-			strcat(seen, name);
+			strcat(seen, name + 2);
 	}
 }
 

@@ -130,7 +130,7 @@ int small_differences(struct small *, int value, int gradient, int result, const
 /* Whether a backend is there; sets where plug-ins of this build lie. */
 int small_backend(const char *name);
 
-/* Names of brackets seen since the start, separated by ", ". */
+/* Names of brackets run since the start, each between ", " and ", ". */
 const char *small_brackets(void);
 
 #endif

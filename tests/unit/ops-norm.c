@@ -6,7 +6,10 @@
  *   skip       act(bn(x) + r), r's gradient wanted
  *   two        act(bn(x) + bn(r))
  *   sum        bn(x) + r, nothing after
- *   gradients  dy comes as a sum of two
+ *   two sum    bn(x) + bn(r), nothing after
+ *   bare       act(x + r)
+ *
+ * each also with dy as a sum of two.
  *
  * Tolerances: sums of up to 2,000 numbers in fp32 (0.3e-6 each), divided by deviations;
  * dx cancels up to a factor of ten. Numbers next to an activation's corner would flip
@@ -15,6 +18,7 @@
 #include "ops/small.h"
 
 #include "base/fail.h"
+#include "net/bracket.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -33,9 +37,9 @@ static const struct bn_case cases[] = {
 };
 
 enum { CASES = sizeof cases / sizeof *cases };
-enum form { PLAIN, SKIP, TWO, SUM, FORMS };
+enum form { PLAIN, SKIP, TWO, SUM, TWO_SUM, BARE, FORMS };
 
-static const char *const form_name[FORMS] = { "plain", "skip", "two", "sum" };
+static const char *const form_name[FORMS] = { "plain", "skip", "two", "sum", "two sum", "bare" };
 
 /* A normalisation: its values. */
 struct bn { int x, gain, bias, m, ab, v, s, dgain, dbias, dx; };
@@ -45,7 +49,7 @@ struct net {
 	struct bn_attr attr;
 	struct act_attr act;
 	struct bn bn[2];
-	int r, dr, dy[2], y, z;
+	int in[2], dy[2], dz, y, z;
 };
 
 static void bn_values(struct net *t, struct bn *bn, const struct bn_case *c)
@@ -82,37 +86,40 @@ static void bn_backward(struct net *t, const struct bn *bn, int dv)
 		   OF(dv, bn->x, bn->m, bn->gain, bn->s), OF(bn->dx));
 }
 
-/* Ends what bn_values began: y = act(z), z the sum of what the form has. */
+/* One of the sum's operands. */
+static void operand(struct net *t, const struct bn_case *c, int k, int normalised)
+{
+	if (normalised) {
+		bn_values(t, &t->bn[k], c);
+		bn_forward(t, &t->bn[k]);
+		t->in[k] = t->bn[k].v;
+	} else {
+		t->in[k] = small_value(&t->s, SMALL_IN, c->n, c->h, c->w, c->c);
+	}
+}
+
+/* y = act(z), z the sum of what the form has; and its backward. */
 static void net_make(struct net *t, const struct bn_case *c, enum form form, enum op_id act,
 		     int sum_of_gradients)
 {
 	struct small *s = &t->s;
-	int dv, dz, dy;
+	int k, dy, acts = form != SUM && form != TWO_SUM;
 
 	memset(t, 0, sizeof *t);
 	small_init(s, "bn %s %dx%dx%dx%d act %d%s", form_name[form], c->n, c->h, c->w, c->c,
 		   (int)act, sum_of_gradients ? " sum" : "");
 	t->attr = (struct bn_attr){ 1e-3, 0.9, (int64_t)c->n * c->h * c->w, 1 };
 	t->act.act = act;
-	bn_values(t, &t->bn[0], c);
-	bn_forward(t, &t->bn[0]);
-	t->z = t->bn[0].v;
-	if (form == TWO) {
-		bn_values(t, &t->bn[1], c);
-		bn_forward(t, &t->bn[1]);
-		t->r = t->bn[1].v;
-	} else if (form != PLAIN) {
-		t->r = small_value(s, SMALL_IN, c->n, c->h, c->w, c->c);
-	}
+	operand(t, c, 0, form != BARE);
+	if (form != PLAIN)
+		operand(t, c, 1, form == TWO || form == TWO_SUM);
 	t->y = small_value(s, SMALL_OUT, c->n, c->h, c->w, c->c);
-	if (form == SUM) {
-		t->z = t->y;
-		small_step(s, PART_FORWARD, STEP_ADD, NULL, OF(t->bn[0].v, t->r), OF(t->y));
-	} else if (form != PLAIN) {
-		t->z = small_value(s, SMALL_MID, c->n, c->h, c->w, c->c);
-		small_step(s, PART_FORWARD, STEP_ADD, NULL, OF(t->bn[0].v, t->r), OF(t->z));
+	t->z = t->in[0];
+	if (form != PLAIN) {
+		t->z = acts ? small_value(s, SMALL_MID, c->n, c->h, c->w, c->c) : t->y;
+		small_step(s, PART_FORWARD, STEP_ADD, NULL, OF(t->in[0], t->in[1]), OF(t->z));
 	}
-	if (form != SUM)
+	if (acts)
 		small_step(s, PART_FORWARD, STEP_ACT, &t->act, OF(t->z), OF(t->y));
 
 	t->dy[0] = dy = small_value(s, SMALL_IN, c->n, c->h, c->w, c->c);
@@ -121,16 +128,16 @@ static void net_make(struct net *t, const struct bn_case *c, enum form form, enu
 		dy = small_value(s, SMALL_MID, c->n, c->h, c->w, c->c);
 		small_step(s, PART_BACKWARD, STEP_ADD, NULL, OF(t->dy[0], t->dy[1]), OF(dy));
 	}
-	dz = dy;
-	if (form != SUM) {
+	t->dz = dy;
+	if (acts) {
 		/* with a skip, others read the masked gradient too */
-		dz = small_value(s, form == SKIP ? SMALL_OUT : SMALL_MID, c->n, c->h, c->w, c->c);
-		small_step(s, PART_BACKWARD, STEP_ACT_DX, &t->act, OF(dy, t->y), OF(dz));
+		t->dz = small_value(s, form == SKIP || form == BARE ? SMALL_OUT : SMALL_MID,
+				    c->n, c->h, c->w, c->c);
+		small_step(s, PART_BACKWARD, STEP_ACT_DX, &t->act, OF(dy, t->y), OF(t->dz));
 	}
-	t->dr = dv = dz;
-	bn_backward(t, &t->bn[0], dv);
-	if (form == TWO)
-		bn_backward(t, &t->bn[1], dv);
+	for (k = 0; k < 2; k++)
+		if (t->bn[k].dx)
+			bn_backward(t, &t->bn[k], t->dz);
 }
 
 /* The smallest distance of what an activation reads from its corners, 0 and 6: from y
@@ -160,7 +167,7 @@ static double corner(struct net *t)
 static void ref_differences(void **state)
 {
 	static const struct bn_case small[] = { { 2, 3, 2, 3 }, { 3, 1, 1, 4 }, { 1, 4, 4, 2 } };
-	int i, form, bad = 0;
+	int i, form, k, bad = 0;
 
 	(void)state;
 	for (i = 0; i < 3; i++)
@@ -172,13 +179,17 @@ static void ref_differences(void **state)
 			/* tanh has no corners */
 			net_make(&t, &small[i], form, OP_TANH, 0);
 			dy = t.s.value[t.dy[0]].given;
-			bad += small_differences(&t.s, t.bn[0].x, t.bn[0].dx, t.y, dy, h, 1e-3);
-			bad += small_differences(&t.s, t.bn[0].gain, t.bn[0].dgain, t.y, dy, h, 1e-3);
-			bad += small_differences(&t.s, t.bn[0].bias, t.bn[0].dbias, t.y, dy, h, 1e-3);
-			if (form == SKIP)
-				bad += small_differences(&t.s, t.r, t.dr, t.y, dy, h, 1e-3);
-			if (form == TWO)
-				bad += small_differences(&t.s, t.bn[1].x, t.bn[1].dx, t.y, dy, h, 1e-3);
+			for (k = 0; k < 2; k++) {
+				const struct bn *bn = &t.bn[k];
+
+				if (!bn->dx)
+					continue;
+				bad += small_differences(&t.s, bn->x, bn->dx, t.y, dy, h, 1e-3);
+				bad += small_differences(&t.s, bn->gain, bn->dgain, t.y, dy, h, 1e-3);
+				bad += small_differences(&t.s, bn->bias, bn->dbias, t.y, dy, h, 1e-3);
+			}
+			if (form == SKIP || form == BARE)
+				bad += small_differences(&t.s, t.in[1], t.dz, t.y, dy, h, 1e-3);
 			small_release(&t.s);
 		}
 	assert_int_equal(bad, 0);
@@ -193,7 +204,7 @@ static int one(const char *backend, const struct bn_case *c, enum form form, enu
 	int bad, k;
 
 	net_make(&t, c, form, act, sum_of_gradients);
-	for (seed = 1; seed < 50 && form != SUM && corner(&t) < 1e-5; seed++) {
+	for (seed = 1; seed < 50 && t.z != t.y && corner(&t) < 1e-5; seed++) {
 		t.s.seed = seed + 1;
 		for (k = 0; k < t.s.values; k++)
 			if (t.s.value[k].role == SMALL_IN)
@@ -217,21 +228,36 @@ static void against(const char *backend)
 		for (form = 0; form < FORMS; form++)
 			for (sum = 0; sum < 2; sum++)
 				bad += one(backend, &cases[i], form, i % 2 ? OP_RELU6 : OP_RELU, sum);
-	print_message("brackets: %s\n", small_brackets());
 	assert_int_equal(bad, 0);
+}
+
+/* All that bracket.h lists have been run. */
+static void all_brackets_were_met(void)
+{
+	char name[64];
+	int i;
+
+	for (i = 0; i < BRACKET_KINDS; i++) {
+		snprintf(name, sizeof name, ", %s, ", bracket_table[i].name);
+		if (!strstr(small_brackets(), name)) {
+			print_error("not met: %s\n", bracket_table[i].name);
+			assert_true(0);
+		}
+	}
 }
 
 static void ref_layouts(void **state)
 {
 	(void)state;
 	against("ref");
-	assert_string_equal(small_brackets(), "");
+	assert_string_equal(small_brackets(), ", ");
 }
 
 static void cpu(void **state)
 {
 	(void)state;
 	against("cpu");
+	all_brackets_were_met();
 }
 
 /* Evaluation: running statistics, absent gain and bias. */
