@@ -176,14 +176,17 @@ struct target {
 	/* in[] comes with the layouts its values have, out[] with a default; the backend
 	 * changes what it wants otherwise. Where in[] differs, a STEP_COPY is put before. */
 	int (*layout)(void *dev, const struct program *, int step, struct layout *in, struct layout *out);
-	/* Seconds that steps from .. to - 1 would take as one bracket; < 0: cannot. Values
-	 * written and read only inside will not be stored. */
+	/* Seconds that steps from .. to - 1 would take as one bracket (bracket.h lists all
+	 * that are asked for); < 0: cannot. They stand at the list's end for the question.
+	 * Values written and read only inside are in ARENA_NONE: not stored. */
 	double (*cost)(void *dev, const struct program *, int from, int to);
 	/* Chooses the kernel: sets work, own and how (obeying a how that is already there,
 	 * or failing); may ask for packed parameters by program_pack(). Called once for each
-	 * step, brackets at their first step. */
+	 * step, brackets at their first step, PACK steps too, in order. Values and steps do
+	 * not move meanwhile: pointers stay good. */
 	int (*prepare)(void *dev, struct program *, int step);
-	/* Releases a step's own. */
+	/* Releases a step's own; called for every step, also one that was not prepared
+	 * (own is NULL). NULL: nothing to release. */
 	void (*release)(void *dev, struct program *, int step);
 };
 
@@ -213,7 +216,7 @@ struct program {
 	int losses;             /* f32 [n,1,1,2]: loss, and 1 if the best class is the first label */
 	int probabilities;      /* f32 [n,1,1,classes] */
 	int control;
-	int *master;            /* of each parameter of the graph */
+	int *master;            /* of each parameter of the graph; -1: of an auxiliary head */
 	int *gradient, *slot;   /* likewise; -1 where there is none */
 	int value_room, step_room;
 	struct target target;

@@ -360,6 +360,7 @@ static void update_walks_segments(void **state)
 			continue;
 		assert_int_equal(r->at, covered);
 		covered += r->bytes;
+		assert_true(r->bytes >= 4 << 20 || covered == p->arena[ARENA_GRAD]);
 	}
 	/* all gradients and all batch statistics, once each, in several buckets */
 	assert_int_equal(covered, p->arena[ARENA_GRAD]);
