@@ -35,7 +35,7 @@ OBJECTS := $(patsubst lib/%.c,$(BUILD)/%.o,$(wildcard $(LAYERS:%=lib/%/*.c))) $(
 CPU_OBJECTS := $(patsubst lib/%.c,$(BUILD)/%.o,$(wildcard lib/dev/cpu/*.c))
 
 # What each program links besides the C library; all others only $(LIBS).
-LIBS := -lisal -ljansson
+LIBS := -lisal -ljansson -lm
 IMAGE_LIBS := -ljpeg -lpng
 NET_LIBS := -ldl -lm
 tfrec-pack-LIBS := $(IMAGE_LIBS) -lprotobuf-c -larchive -lz
@@ -131,7 +131,7 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/millrace $(DESTDIR)$(PREFIX)/share/millrace/zoo
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(PLUGINS) $(DESTDIR)$(PREFIX)/lib/millrace
-	install -m 644 lib/zoo/*.net $(DESTDIR)$(PREFIX)/share/millrace/zoo
+	install -m 644 lib/zoo/names lib/zoo/*.net $(DESTDIR)$(PREFIX)/share/millrace/zoo
 	for p in man/*.[157]; do d=$(DESTDIR)$(PREFIX)/share/man/man$${p##*.}; \
 		install -d $$d && install -m 644 $$p $$d || exit 1; done
 
