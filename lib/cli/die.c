@@ -45,7 +45,8 @@ static size_t compose(char *line, size_t room, const char *fmt, va_list ap)
 
 	vsnprintf(line + n, room - n, fmt, ap);
 	for (char *p = line; *p; p++)
-		if (*p == '\n')
+		/* lines set in belong to the one before: a network's expansions */
+		if (*p == '\n' && strncmp(p + 1, "    ", 4))
 			*p = ' ';
 	return strlen(line);
 }

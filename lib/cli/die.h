@@ -22,7 +22,8 @@ const char *die_program(void);
  * that the last program of the pipeline says it. NULL: no longer. */
 void die_stream(struct stream_writer *);
 
-/* Prints "program: ..." on stderr and exits. The text is one line. */
+/* Prints "program: ..." on stderr and exits. The text is one line, and lines that
+ * belong to it, behind four blanks each. */
 _Noreturn void die(int status, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* die(status, "%s", fail_why()). */

@@ -11,10 +11,12 @@
 /* How deep numbers nest, through brackets, operators and defs. */
 enum { NUMBERS_DEEP = 1000 };
 
-int tick(struct expander *x, struct at at)
+int expand_tick(struct expander *x, struct at at)
 {
 	if (++x->work > LIMIT_WORK)
-		return report(x, at, NULL, "more than %d expansions: the network is too large", LIMIT_WORK);
+		return expand_fail(x, at, NULL,
+				   "more than %d expansions: the network is too large",
+				   LIMIT_WORK);
 	return 0;
 }
 
@@ -33,7 +35,7 @@ const struct meaning *env_var(const struct env *env, const struct symbol *name)
 	return NULL;
 }
 
-int add_var(struct expander *x, struct env *env, struct symbol *name, const struct meaning *m)
+int env_add(struct expander *x, struct env *env, struct symbol *name, const struct meaning *m)
 {
 	struct var *v = arena_alloc(&x->scratch, sizeof(*v));
 
@@ -67,8 +69,9 @@ static int look(struct expander *x, struct symbol *name, const struct env *env, 
 		m->kind = MEANS_OP;
 		m->op = name->op;
 	} else if (name->def) {
-		return report(x, at, NULL, "%s is defined below: a def uses only what stands above it",
-			      name->text);
+		return expand_fail(x, at, NULL,
+				   "%s is defined below: a def uses only what stands above it",
+				   name->text);
 	} else if (name == w->yes || name == w->no) {
 		m->kind = MEANS_NUMBER;
 		m->number = name == w->yes;
@@ -79,7 +82,8 @@ static int look(struct expander *x, struct symbol *name, const struct env *env, 
 	return m->kind != MEANS_NONE;
 }
 
-int lookup(struct expander *x, struct symbol *name, const struct env *env, struct at at, struct meaning *m)
+int env_lookup(struct expander *x, struct symbol *name, const struct env *env, struct at at,
+	       struct meaning *m)
 {
 	const struct words *w = &x->s->word;
 	const struct symbol *from = NULL;
@@ -92,11 +96,16 @@ int lookup(struct expander *x, struct symbol *name, const struct env *env, struc
 		TRY(found);
 		if (!found) {
 			show_text(word, name->text, name->length);
-			near(x, name, env, meant);
+			expand_near(x, name, env, meant);
 			if (from)
-				return report(x, at, NULL, "%s is %s, but '%s' is no argument, param, def or step%s",
-					      show_text(before, from->text, from->length), word, word, meant);
-			return report(x, at, NULL, "'%s' is no argument, param, def or step%s", word, meant);
+				return expand_fail(x, at, NULL,
+						   "%s is %s, but '%s' is no argument, param, "
+						   "def or step%s",
+						   show_text(before, from->text, from->length),
+						   word, word, meant);
+			return expand_fail(x, at, NULL,
+					   "'%s' is no argument, param, def or step%s", word,
+					   meant);
 		}
 		if (m->kind != MEANS_WORD || m->word == w->half || m->word == w->same ||
 		    m->word == w->all || m->word == name)
@@ -104,18 +113,25 @@ int lookup(struct expander *x, struct symbol *name, const struct env *env, struc
 		from = name;
 		name = m->word;
 	}
-	return report(x, at, NULL, "%s leads back to itself", show_text(word, name->text, name->length));
+	return expand_fail(x, at, NULL, "%s leads back to itself",
+			   show_text(word, name->text, name->length));
 }
 
 /* ---- arithmetic or chain ---- */
 
 static int init_of(const struct symbol *name)
 {
-	return !strcmp(name->text, "normal") ? INIT_NORMAL : !strcmp(name->text, "trunc") ? INIT_TRUNC :
-	       !strcmp(name->text, "uniform") ? INIT_UNIFORM : -1;
+	static const struct { const char *name; enum init_kind kind; } known[] = {
+		{ "normal", INIT_NORMAL }, { "trunc", INIT_TRUNC }, { "uniform", INIT_UNIFORM },
+	};
+
+	for (int i = 0; i < 3; i++)
+		if (!strcmp(name->text, known[i].name))
+			return (int)known[i].kind;
+	return -1;
 }
 
-int ast_numeric(const struct source *s, const struct ast *e, const struct env *env, int order)
+int ast_numeric(const struct net_source *s, const struct ast *e, const struct env *env, int order)
 {
 	const struct ast *head = e->kind == AST_APPLY ? e->head : e;
 
@@ -138,20 +154,20 @@ int ast_numeric(const struct source *s, const struct ast *e, const struct env *e
 		return 0;
 	if (head->symbol == s->word.channels)
 		return 1;
-	return head->symbol->def && head->symbol->def->order < order && !env_var(env, head->symbol) &&
-	       head->symbol->def->numeric;
+	return head->symbol->def && head->symbol->def->order < order &&
+	       !env_var(env, head->symbol) && head->symbol->def->numeric;
 }
 
-int value(struct expander *x, const struct ast *e, struct env *env, const struct values *ins,
-	  struct meaning *m)
+int eval_argument(struct expander *x, const struct ast *e, struct env *env,
+		  const struct values *ins, struct meaning *m)
 {
-	TRY(tick(x, e->at));
+	TRY(expand_tick(x, e->at));
 	while (e->kind == AST_GROUP && e->kids == 1)
 		e = e->kid;
 	if (ast_numeric(x->s, e, env, env->order))
-		return number(x, e, env, ins, 1, m);
+		return eval_number(x, e, env, ins, 1, m);
 	if (e->kind == AST_NAME)
-		return lookup(x, e->symbol, env, e->at, m);
+		return env_lookup(x, e->symbol, env, e->at, m);
 	*m = (struct meaning){ .kind = MEANS_CHAIN, .chain = e, .env = env };
 	return 0;
 }
@@ -166,18 +182,18 @@ static int real(struct expander *x, const struct meaning *m, struct at at, int p
 	if (m->kind == MEANS_PAIR && pair)
 		return 0;
 	if (m->kind != MEANS_NUMBER)
-		return report(x, at, NULL, "%s is not a number", show_meaning(shown, m));
+		return expand_fail(x, at, NULL, "%s is not a number", show_meaning(shown, m));
 	if (isinf(m->number))
-		return report(x, at, NULL, "the number is too large");
+		return expand_fail(x, at, NULL, "the number is too large");
 	return 0;
 }
 
-static int real_number(struct expander *x, const struct ast *e, struct env *env, const struct values *ins,
-		       struct at at, double *v)
+static int real_number(struct expander *x, const struct ast *e, struct env *env,
+		       const struct values *ins, struct at at, double *v)
 {
 	struct meaning m;
 
-	TRY(number(x, e, env, ins, 0, &m));
+	TRY(eval_number(x, e, env, ins, 0, &m));
 	TRY(real(x, &m, at, 0));
 	*v = m.number;
 	return 0;
@@ -185,11 +201,11 @@ static int real_number(struct expander *x, const struct ast *e, struct env *env,
 
 static int unknown_count(struct expander *x, struct at at)
 {
-	return report(x, at, NULL,
+	return expand_fail(x, at, NULL,
 		      "count() is known only when the network is built: it cannot decide anything");
 }
 
-int is_true(struct expander *x, const struct meaning *m, struct at at, int *yes)
+int eval_truth(struct expander *x, const struct meaning *m, struct at at, int *yes)
 {
 	if (m->kind == MEANS_NUMBER && isnan(m->number))
 		return unknown_count(x, at);
@@ -204,17 +220,17 @@ static int logic(struct expander *x, const struct ast *e, struct env *env, const
 	int is_and = e->symbol == x->s->word.and, yes = 0;
 	struct meaning m = { .kind = MEANS_NUMBER, .number = a };
 
-	TRY(is_true(x, &m, e->at, &yes));
+	TRY(eval_truth(x, &m, e->at, &yes));
 	if (yes == is_and) {
-		TRY(number(x, e->kid->next, env, ins, 0, &m));
-		TRY(is_true(x, &m, e->at, &yes));
+		TRY(eval_number(x, e->kid->next, env, ins, 0, &m));
+		TRY(eval_truth(x, &m, e->at, &yes));
 	}
 	*v = yes;
 	return 0;
 }
 
-static int binary(struct expander *x, const struct ast *e, struct env *env, const struct values *ins,
-		  struct meaning *m)
+static int binary(struct expander *x, const struct ast *e, struct env *env,
+		  const struct values *ins, struct meaning *m)
 {
 	const char *o = e->symbol->text;
 	double a, b, *v = &m->number;
@@ -225,7 +241,7 @@ static int binary(struct expander *x, const struct ast *e, struct env *env, cons
 		return logic(x, e, env, ins, a, v);
 	TRY(real_number(x, e->kid->next, env, ins, e->at, &b));
 	if (*o == '/' && b == 0)
-		return report(x, e->at, NULL, "division by 0");
+		return expand_fail(x, e->at, NULL, "division by 0");
 	if (!strchr("+-*/", *o) && (isnan(a) || isnan(b)))
 		return unknown_count(x, e->at);
 	switch (*o) {
@@ -249,7 +265,7 @@ static int numbering(struct expander *x, const struct ast *e, struct meaning *m)
 	const char *name = e->symbol->text;
 
 	if (!d)
-		return report(x, e->at, NULL, "%s() takes the name of a def", name);
+		return expand_fail(x, e->at, NULL, "%s() takes the name of a def", name);
 	if (e->symbol == x->s->word.count) {
 		m->number = x->counted ? d->known : NAN;
 		return 0;
@@ -260,7 +276,8 @@ static int numbering(struct expander *x, const struct ast *e, struct meaning *m)
 			return 0;
 		}
 	}
-	return report(x, e->at, NULL, "index(%s) stands outside %s", d->name->text, d->name->text);
+	return expand_fail(x, e->at, NULL, "index(%s) stands outside %s", d->name->text,
+			   d->name->text);
 }
 
 /* The multiple of m nearest to v, at least m, and never under 0.9 v (MobileNet's rule). */
@@ -276,7 +293,7 @@ static int several(const char *name)
 	return !strcmp(name, "min") || !strcmp(name, "max");
 }
 
-int is_function(const struct source *s, const struct symbol *name)
+int eval_is_function(const struct net_source *s, const struct symbol *name)
 {
 	static const char *const names[] = { "floor", "ceil", "round", "sqrt", "min", "max" };
 
@@ -297,22 +314,22 @@ static int apply(struct expander *x, const struct ast *e, const double a[2], dou
 		*v = NAN;
 	} else if (e->symbol == x->s->word.divisible) {
 		if (a[1] == 0)
-			return report(x, e->at, NULL, "division by 0");
+			return expand_fail(x, e->at, NULL, "division by 0");
 		*v = divisible(a[0], a[1]);
 	} else if (several(name)) {
 		*v = a[0];
 	} else if (!strcmp(name, "sqrt")) {
 		if (a[0] < 0)
-			return report(x, e->at, NULL, "sqrt of %s", show_number(shown, a[0]));
+			return expand_fail(x, e->at, NULL, "sqrt of %s", show_number(shown, a[0]));
 		*v = sqrt(a[0]);
 	} else {
 		*v = *name == 'f' ? floor(a[0]) : *name == 'c' ? ceil(a[0]) : floor(a[0] + 0.5);
 	}
-	return isinf(*v) ? report(x, e->at, NULL, "the number is too large") : 0;
+	return isinf(*v) ? expand_fail(x, e->at, NULL, "the number is too large") : 0;
 }
 
-static int function(struct expander *x, const struct ast *e, struct env *env, const struct values *ins,
-		    struct meaning *m)
+static int function(struct expander *x, const struct ast *e, struct env *env,
+		    const struct values *ins, struct meaning *m)
 {
 	const char *name = e->symbol->text;
 	int init = init_of(e->symbol), is_two = e->symbol == x->s->word.divisible;
@@ -325,7 +342,9 @@ static int function(struct expander *x, const struct ast *e, struct env *env, co
 	for (int i = 0; i < e->kids; i++, arg = arg->next) {
 		TRY(real_number(x, arg, env, ins, e->at, &b));
 		if (several(name) && i)
-			a[0] = isnan(a[0]) || isnan(b) ? NAN : name[1] == 'i' ? fmin(a[0], b) : fmax(a[0], b);
+			a[0] = isnan(a[0]) || isnan(b) ? NAN
+			       : name[1] == 'i'	       ? fmin(a[0], b)
+						       : fmax(a[0], b);
 		else if (i < 2)
 			a[i] = b;
 	}
@@ -333,11 +352,12 @@ static int function(struct expander *x, const struct ast *e, struct env *env, co
 		*m = (struct meaning){ .kind = MEANS_INIT, .op = init, .number = a[0] };
 		return 0;
 	}
-	if (!is_function(x->s, e->symbol) || init >= 0 || (is_two && e->kids != 2))
-		return report(x, e->at, NULL, "no function %s; an argument in brackets has a blank before it",
-			      name);
+	if (!eval_is_function(x->s, e->symbol) || init >= 0 || (is_two && e->kids != 2))
+		return expand_fail(x, e->at, NULL,
+				   "no function %s; an argument in brackets has a blank "
+				   "before it", name);
 	if (!is_two && (several(name) ? e->kids < 2 : e->kids != 1))
-		return report(x, e->at, NULL, "%s() takes %s", name,
+		return expand_fail(x, e->at, NULL, "%s() takes %s", name,
 			      several(name) ? "two numbers or more" : "one number");
 	return apply(x, e, a, &m->number);
 }
@@ -350,36 +370,39 @@ static int named_number(struct expander *x, const struct ast *e, struct env *env
 	const struct words *w = &x->s->word;
 
 	if (head->kind != AST_NAME)
-		return report(x, e->at, NULL, "a step stands where a number is wanted");
-	if ((e->symbol == w->fan_in || e->symbol == w->fan_out) && e == head && !env_var(env, e->symbol))
-		return report(x, e->at, NULL, "%s is known only in init=", e->symbol->text);
-	TRY(lookup(x, head->symbol, env, head->at, m));
+		return expand_fail(x, e->at, NULL, "a step stands where a number is wanted");
+	if ((e->symbol == w->fan_in || e->symbol == w->fan_out) && e == head &&
+	    !env_var(env, e->symbol))
+		return expand_fail(x, e->at, NULL, "%s is known only in init=", e->symbol->text);
+	TRY(env_lookup(x, head->symbol, env, head->at, m));
 	if (m->kind == MEANS_DEF && m->def->numeric) {
 		struct def *d = m->def;
 		struct env inner;
 
-		TRY(bind(x, d, e, env, ins, &inner));
-		return number(x, d->body, &inner, ins, pair, m);
+		TRY(eval_bind(x, d, e, env, ins, &inner));
+		return eval_number(x, d->body, &inner, ins, pair, m);
 	}
 	if ((m->kind != MEANS_NUMBER && m->kind != MEANS_PAIR) || e->kind == AST_APPLY)
-		return report(x, e->at, NULL, "%s is a step, not a number", head->symbol->text);
+		return expand_fail(x, e->at, NULL, "%s is a step, not a number",
+				   head->symbol->text);
 	return real(x, m, e->at, pair);
 }
 
-static int channels(struct expander *x, const struct ast *e, const struct values *ins, struct meaning *m)
+static int channels(struct expander *x, const struct ast *e, const struct values *ins,
+		    struct meaning *m)
 {
 	int node;
 
 	if (!ins || !ins->count)
-		return report(x, e->at, NULL, "C: nothing arrives here");
-	node = only(x, ins, e->at, "C");
+		return expand_fail(x, e->at, NULL, "C: nothing arrives here");
+	node = expand_only(x, ins, e->at, "C");
 	TRY(node);
 	m->number = x->g.node[node].shape.c;
 	return 0;
 }
 
-static int number_of(struct expander *x, const struct ast *e, struct env *env, const struct values *ins,
-		     int pair, struct meaning *m)
+static int number_of(struct expander *x, const struct ast *e, struct env *env,
+		     const struct values *ins, int pair, struct meaning *m)
 {
 	int yes = 0;
 
@@ -393,12 +416,12 @@ static int number_of(struct expander *x, const struct ast *e, struct env *env, c
 		return real(x, m, e->at, pair);
 	case AST_GROUP:
 		if (e->kids == 1)
-			return number(x, e->kid, env, ins, pair, m);
+			return eval_number(x, e->kid, env, ins, pair, m);
 		break;
 	case AST_IF:
-		TRY(number(x, e->kid, env, ins, 0, m));
-		TRY(is_true(x, m, e->at, &yes));
-		return number(x, yes ? e->kid->next : e->kid->next->next, env, ins, pair, m);
+		TRY(eval_number(x, e->kid, env, ins, 0, m));
+		TRY(eval_truth(x, m, e->at, &yes));
+		return eval_number(x, yes ? e->kid->next : e->kid->next->next, env, ins, pair, m);
 	case AST_FUNC:
 		return function(x, e, env, ins, m);
 	case AST_BINARY:
@@ -410,38 +433,45 @@ static int number_of(struct expander *x, const struct ast *e, struct env *env, c
 	return named_number(x, e, env, ins, pair, m);
 }
 
-int number(struct expander *x, const struct ast *e, struct env *env, const struct values *ins, int pair,
-	   struct meaning *m)
+int eval_number(struct expander *x, const struct ast *e, struct env *env,
+		const struct values *ins, int pair, struct meaning *m)
 {
 	int bad;
 
-	TRY(tick(x, e->at));
+	TRY(expand_tick(x, e->at));
 	if (x->numbers >= NUMBERS_DEEP)
-		return report(x, e->at, NULL, "expansion deeper than %d: does a def call itself?", LIMIT_DEFS);
+		return expand_fail(x, e->at, NULL,
+				   "expansion deeper than %d: does a def call itself?",
+				   LIMIT_DEFS);
 	x->numbers++;
 	bad = number_of(x, e, env, ins, pair, m);
 	x->numbers--;
 	return bad;
 }
 
-int whole(struct expander *x, const struct meaning *m, struct at at, const char *what, int least, int *n)
+int eval_whole(struct expander *x, const struct meaning *m, struct at at, const char *what,
+	       int least, int *n)
 {
 	char shown[100];
 	double v = m->number;
 
 	if (m->kind != MEANS_NUMBER)
-		return report(x, at, NULL, "%s: %s is not a number", what, show_meaning(shown, m));
+		return expand_fail(x, at, NULL, "%s: %s is not a number", what,
+				   show_meaning(shown, m));
 	if (isnan(v))
-		return report(x, at, NULL, "%s: count() is known only when the network is built: "
-			      "it cannot decide a size", what);
+		return expand_fail(x, at, NULL,
+				   "%s: count() is known only when the network is built: "
+				   "it cannot decide a size",
+				   what);
 	if (isinf(v))
-		return report(x, at, NULL, "%s: the number is too large", what);
+		return expand_fail(x, at, NULL, "%s: the number is too large", what);
 	if (v != floor(v))
-		return report(x, at, NULL, "%s: %s is not a whole number (floor, ceil, round, divisible)",
-			      what, show_exact(shown, v));
+		return expand_fail(x, at, NULL,
+				   "%s: %s is not a whole number (floor, ceil, round, divisible)",
+				   what, show_exact(shown, v));
 	if (v < least || v > LIMIT_DIM)
-		return report(x, at, NULL, "%s: %s is not in %d..%d", what, show_number(shown, v), least,
-			      LIMIT_DIM);
+		return expand_fail(x, at, NULL, "%s: %s is not in %d..%d", what,
+				   show_number(shown, v), least, LIMIT_DIM);
 	*n = (int)v;
 	return 0;
 }
@@ -472,8 +502,8 @@ static int too_many(struct expander *x, const struct def *d, const struct ast *e
 
 	for (int i = 0; i < d->arg_count; i++)
 		extra = extra->next;
-	return report(x, extra->at, NULL, "%s takes %d arguments (%s), here are %d", d->name->text,
-		      d->arg_count, arg_names(d, 0, names), e->kids);
+	return expand_fail(x, extra->at, NULL, "%s takes %d arguments (%s), here are %d",
+			   d->name->text, d->arg_count, arg_names(d, 0, names), e->kids);
 }
 
 static const struct named *find_named(const struct ast *e, const struct symbol *name)
@@ -485,7 +515,7 @@ static const struct named *find_named(const struct ast *e, const struct symbol *
 	return n;
 }
 
-int bind(struct expander *x, struct def *d, const struct ast *e, struct env *env,
+int eval_bind(struct expander *x, struct def *d, const struct ast *e, struct env *env,
 	 const struct values *ins, struct env *inner)
 {
 	const struct ast *arg = e->kind == AST_APPLY ? e->kid : NULL;
@@ -499,19 +529,21 @@ int bind(struct expander *x, struct def *d, const struct ast *e, struct env *env
 		struct meaning m;
 
 		if (arg && key)
-			return report(x, key->value->at, NULL, "%s: %s= is given by place too",
+			return expand_fail(x, key->value->at, NULL, "%s: %s= is given by place too",
 				      d->name->text, a->name->text);
 		if (!arg && !key && !a->otherwise)
-			return report(x, e->at, NULL, "%s: no %s given (%s)", d->name->text, a->name->text,
-				      arg_names(d, 1, names));
-		TRY(arg ? value(x, arg, env, ins, &m) : key ? value(x, key->value, env, ins, &m) :
-		    value(x, a->otherwise, inner, ins, &m));
-		TRY(add_var(x, inner, a->name, &m));
+			return expand_fail(x, e->at, NULL, "%s: no %s given (%s)", d->name->text,
+					   a->name->text, arg_names(d, 1, names));
+		TRY(arg	  ? eval_argument(x, arg, env, ins, &m)
+		    : key ? eval_argument(x, key->value, env, ins, &m)
+			  : eval_argument(x, a->otherwise, inner, ins, &m));
+		TRY(env_add(x, inner, a->name, &m));
 		arg = arg ? arg->next : NULL;
 	}
 	for (const struct named *k = e->kind == AST_APPLY ? e->named : NULL; k; k = k->next)
 		if (!env_var(inner, k->name))
-			return report(x, k->value->at, NULL, "%s has no argument %s (it has: %s)",
-				      d->name->text, k->name->text, arg_names(d, 0, names));
+			return expand_fail(x, k->value->at, NULL,
+					   "%s has no argument %s (it has: %s)", d->name->text,
+					   k->name->text, arg_names(d, 0, names));
 	return 0;
 }

@@ -9,11 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-int only(struct expander *x, const struct values *ins, struct at at, const char *who)
+int expand_only(struct expander *x, const struct values *ins, struct at at, const char *who)
 {
 	if (ins->count != 1)
-		return report(x, at, ins, "%s: %d values arrive, it takes one (as a b ... names them)",
-			      who, ins->count);
+		return expand_fail(x, at, ins,
+				   "%s: %d values arrive, it takes one (as a b ... names them)",
+				   who, ins->count);
 	return ins->at[0];
 }
 
@@ -70,7 +71,7 @@ static int run_chain(struct expander *x, const struct ast *e, struct env *env, s
 	struct env inner = { .up = env, .order = env->order };
 
 	for (const struct ast *item = e->kid; item; item = item->next)
-		TRY(run(x, item, &inner, flow, w));
+		TRY(expand(x, item, &inner, flow, w));
 	env_leave(&inner);
 	return 0;
 }
@@ -81,7 +82,7 @@ static int run_inside(struct expander *x, const struct ast *e, struct env *env, 
 {
 	struct env inner = { .up = env, .order = env->order };
 
-	TRY(run(x, e, &inner, flow, w));
+	TRY(expand(x, e, &inner, flow, w));
 	env_leave(&inner);
 	return 0;
 }
@@ -116,19 +117,21 @@ static int run_label(struct expander *x, const struct ast *e, struct env *env, s
 		/* an exponent's sign is no part of a label */
 		if (!v || v->kind != MEANS_NUMBER || strpbrk(show_number(shown, v->number), "+n")) {
 			text_release(&label);
-			return report(x, e->at, NULL, "label %s: $%s is no number here", e->symbol->text,
-				      show_text(name, from + 1, n));
+			return expand_fail(x, e->at, NULL, "label %s: $%s is no number here",
+					   e->symbol->text, show_text(name, from + 1, n));
 		}
 		text_add(&label, "%s", shown);
 		from += 1 + n;
 	}
 	path.length = label.length;
 	path.total = path_total(w->path, path.length);
-	path.label = label.failed ? NULL : arena_copy(&x->scratch, label.data ? label.data : "", label.length);
+	path.label = label.failed ? NULL
+				  : arena_copy(&x->scratch, label.data ? label.data : "",
+					       label.length);
 	text_release(&label);
 	if (!path.label)
 		return fail("out of memory");
-	return run(x, e->kid, env, flow, &inside);
+	return expand(x, e->kid, env, flow, &inside);
 }
 
 static int run_tuple(struct expander *x, const struct ast *e, struct env *env, struct values *flow,
@@ -142,7 +145,7 @@ static int run_tuple(struct expander *x, const struct ast *e, struct env *env, s
 		struct values got = *flow;
 
 		TRY(run_inside(x, c, env, &got, w));
-		out[i] = only(x, &got, c->at, "member of a tuple");
+		out[i] = expand_only(x, &got, c->at, "member of a tuple");
 		TRY(out[i]);
 	}
 	*flow = (struct values){ i, out };
@@ -158,7 +161,8 @@ static int run_group(struct expander *x, const struct ast *e, struct env *env, s
 	if (!e->kids)
 		return 0;
 	inside = turn_begin(x, &turn, w);
-	TRY(e->kids == 1 ? run_inside(x, e->kid, env, flow, inside) : run_tuple(x, e, env, flow, inside));
+	TRY(e->kids == 1 ? run_inside(x, e->kid, env, flow, inside)
+			 : run_tuple(x, e, env, flow, inside));
 	turn_end(x, &turn, w);
 	return 0;
 }
@@ -192,8 +196,8 @@ static int run_at(struct expander *x, const struct ast *e, struct env *env, stru
 	int *out;
 
 	if (!n)
-		return report(x, e->at, NULL, "no value is named %s here (as %s)", e->symbol->text,
-			      e->symbol->text);
+		return expand_fail(x, e->at, NULL, "no value is named %s here (as %s)",
+				   e->symbol->text, e->symbol->text);
 	n->by->used = 1;
 	out = arena_alloc(&x->scratch, sizeof(*out));
 	if (!out)
@@ -208,18 +212,21 @@ static int run_as(struct expander *x, const struct ast *e, struct env *env, stru
 	int i = 0;
 
 	if (e->kids != flow->count)
-		return report(x, e->at, flow, "as: %d names for %d values", e->kids, flow->count);
+		return expand_fail(x, e->at, flow, "as: %d names for %d values", e->kids,
+				   flow->count);
 	for (struct named *name = e->named; name; name = name->next, i++) {
 		struct naming *n;
 
 		if (name->name == x->s->word.underline)
 			continue;
 		if (find_naming(name->name, env))
-			return report(x, e->at, NULL, "a value is already named %s here", name->name->text);
+			return expand_fail(x, e->at, NULL, "a value is already named %s here",
+					   name->name->text);
 		n = arena_alloc(&x->scratch, sizeof(*n));
 		if (!n)
 			return -1;
-		*n = (struct naming){ name->name, env, name, flow->at[i], name->name->live, env->namings };
+		*n = (struct naming){name->name,       env,	    name, flow->at[i],
+				     name->name->live, env->namings};
 		name->name->live = env->namings = n;
 		if (!name->seen) {
 			name->seen = 1;
@@ -238,36 +245,38 @@ static int run_if(struct expander *x, const struct ast *e, struct env *env, stru
 	struct meaning m;
 	int yes = 0;
 
-	TRY(number(x, e->kid, env, flow, 0, &m));
-	TRY(is_true(x, &m, e->at, &yes));
-	return run(x, yes ? then : then->next, env, flow, w);
+	TRY(eval_number(x, e->kid, env, flow, 0, &m));
+	TRY(eval_truth(x, &m, e->at, &yes));
+	return expand(x, yes ? then : then->next, env, flow, w);
 }
 
 /* Once for each row of a table. */
-static int run_rows(struct expander *x, const struct ast *e, const struct table *t, const struct ast *body,
-		    struct env *env, struct values *flow, const struct where *w)
+static int run_rows(struct expander *x, const struct ast *e, const struct table *t,
+		    const struct ast *body, struct env *env, struct values *flow,
+		    const struct where *w)
 {
 	for (int i = 0; i < t->columns; i++)
 		if (env_var(env, t->column[i]))
-			return report(x, e->at, NULL, "column %s of table %s is also an argument here",
-				      t->column[i]->text, e->kid->symbol->text);
+			return expand_fail(x, e->at, NULL,
+					   "column %s of table %s is also an argument here",
+					   t->column[i]->text, e->kid->symbol->text);
 	for (int i = 0; i < t->rows; i++) {
 		struct env inner = { .up = env, .order = env->order, .table = t };
 
 		inner.row = t->cell + (size_t)i * (size_t)t->columns;
-		TRY(run(x, body, &inner, flow, w));
+		TRY(expand(x, body, &inner, flow, w));
 		env_leave(&inner);
 	}
 	return 0;
 }
 
-static int repeat_end(struct expander *x, const struct ast *limit, const struct ast *e, struct env *env,
-		      const struct values *flow, int *n)
+static int repeat_end(struct expander *x, const struct ast *limit, const struct ast *e,
+		      struct env *env, const struct values *flow, int *n)
 {
 	struct meaning m;
 
-	TRY(number(x, limit, env, flow, 0, &m));
-	return whole(x, &m, e->at, "repeat", 0, n);
+	TRY(eval_number(x, limit, env, flow, 0, &m));
+	return eval_whole(x, &m, e->at, "repeat", 0, n);
 }
 
 static int run_repeat(struct expander *x, const struct ast *e, struct env *env, struct values *flow,
@@ -289,7 +298,7 @@ static int run_repeat(struct expander *x, const struct ast *e, struct env *env, 
 		struct var counter = { e->symbol, { .kind = MEANS_NUMBER, .number = i }, NULL };
 
 		inner.vars = e->symbol ? &counter : NULL;
-		TRY(run(x, body, &inner, flow, w));
+		TRY(expand(x, body, &inner, flow, w));
 		env_leave(&inner);
 	}
 	return 0;
@@ -297,27 +306,29 @@ static int run_repeat(struct expander *x, const struct ast *e, struct env *env, 
 
 /* ---- names ---- */
 
-int run_call(struct expander *x, struct def *d, const struct ast *e, struct env *env, struct values *flow,
-	     const struct where *w)
+int expand_call(struct expander *x, struct def *d, const struct ast *e, struct env *env,
+		struct values *flow, const struct where *w)
 {
 	struct env inner;
 	struct frame frame = { d, &inner, e->at, w->path, d->calls, x->frame };
 
-	TRY(bind(x, d, e, env, flow, &inner));
+	TRY(eval_bind(x, d, e, env, flow, &inner));
 	if (x->frames >= LIMIT_DEFS)
-		return report(x, e->at, NULL, "expansion deeper than %d: does a def call itself?", LIMIT_DEFS);
+		return expand_fail(x, e->at, NULL,
+				   "expansion deeper than %d: does a def call itself?",
+				   LIMIT_DEFS);
 	d->calls++;
 	x->frame = &frame;
 	x->frames++;
-	TRY(run(x, d->body, &inner, flow, w));
+	TRY(expand(x, d->body, &inner, flow, w));
 	env_leave(&inner);
 	x->frame = frame.up;
 	x->frames--;
 	return 0;
 }
 
-int run_meaning(struct expander *x, const struct meaning *m, struct values *flow, const struct where *w,
-		struct at at)
+int expand_meaning(struct expander *x, const struct meaning *m, struct values *flow,
+		   const struct where *w, struct at at)
 {
 	struct ast name = { .kind = AST_NAME, .at = at };
 	struct env none = { .order = x->s->defs };
@@ -325,15 +336,15 @@ int run_meaning(struct expander *x, const struct meaning *m, struct values *flow
 
 	switch (m->kind) {
 	case MEANS_CHAIN:
-		return run(x, m->chain, m->env, flow, w);
+		return expand(x, m->chain, m->env, flow, w);
 	case MEANS_NOTHING:
 		return 0;
 	case MEANS_DEF:
-		return run_call(x, m->def, &name, &none, flow, w);
+		return expand_call(x, m->def, &name, &none, flow, w);
 	case MEANS_OP:
-		return run_op(x, m->op, &name, &none, flow, w);
+		return expand_op(x, m->op, &name, &none, flow, w);
 	default:
-		return report(x, at, NULL, "%s is not a step", show_meaning(shown, m));
+		return expand_fail(x, at, NULL, "%s is not a step", show_meaning(shown, m));
 	}
 }
 
@@ -349,23 +360,26 @@ static int run_named(struct expander *x, const struct ast *e, struct env *env, s
 	char shown[100];
 
 	if (head->kind != AST_NAME)
-		return report(x, e->at, NULL, "arguments behind brackets");
+		return expand_fail(x, e->at, NULL, "arguments behind brackets");
 	if (name == x->s->word.channels)
-		return report(x, e->at, NULL, "C is a number, not a step");
-	TRY(lookup(x, name, env, head->at, &m));
+		return expand_fail(x, e->at, NULL, "C is a number, not a step");
+	TRY(env_lookup(x, name, env, head->at, &m));
 	if (m.kind == MEANS_CHAIN && e->kind == AST_APPLY)
-		return report(x, e->at, NULL, "%s is a finished chain here: it takes no arguments", name->text);
+		return expand_fail(x, e->at, NULL,
+				   "%s is a finished chain here: it takes no arguments",
+				   name->text);
 	if (m.kind == MEANS_NOTHING)
 		return 0;
 	inside = turn_begin(x, &turn, w);
 	if (m.kind == MEANS_CHAIN)
-		TRY(run(x, m.chain, m.env, flow, inside));
+		TRY(expand(x, m.chain, m.env, flow, inside));
 	else if (m.kind == MEANS_DEF)
-		TRY(run_call(x, m.def, e, env, flow, inside));
+		TRY(expand_call(x, m.def, e, env, flow, inside));
 	else if (m.kind == MEANS_OP)
-		TRY(run_op(x, m.op, e, env, flow, inside));
+		TRY(expand_op(x, m.op, e, env, flow, inside));
 	else
-		return report(x, e->at, NULL, "%s is %s, not a step", name->text, show_meaning(shown, &m));
+		return expand_fail(x, e->at, NULL, "%s is %s, not a step", name->text,
+				   show_meaning(shown, &m));
 	turn_end(x, &turn, w);
 	return 0;
 }
@@ -400,24 +414,29 @@ static int run_kind(struct expander *x, const struct ast *e, struct env *env, st
 	case AST_PAIR:
 		m = (struct meaning){ .kind = e->kind == AST_PAIR ? MEANS_PAIR : MEANS_NUMBER,
 				      .number = e->number, .second = e->second };
-		return report(x, e->at, NULL, "%s is a number, not a step", show_meaning(shown, &m));
+		return expand_fail(x, e->at, NULL, "%s is a number, not a step",
+				   show_meaning(shown, &m));
 	case AST_FUNC:
-		if (!is_function(x->s, e->symbol))
-			return report(x, e->at, NULL,
-				      "no function %s; an argument in brackets has a blank before it",
-				      e->symbol->text);
+		if (!eval_is_function(x->s, e->symbol))
+			return expand_fail(x, e->at, NULL,
+					   "no function %s; an argument in brackets has a blank "
+					   "before it",
+					   e->symbol->text);
 		break;
 	case AST_BINARY:
 		break;
 	}
-	return report(x, e->at, NULL, "a number stands where a step is wanted");
+	return expand_fail(x, e->at, NULL, "a number stands where a step is wanted");
 }
 
-int run(struct expander *x, const struct ast *e, struct env *env, struct values *flow, const struct where *w)
+int expand(struct expander *x, const struct ast *e, struct env *env, struct values *flow,
+	   const struct where *w)
 {
-	TRY(tick(x, e->at));
+	TRY(expand_tick(x, e->at));
 	if (x->depth >= LIMIT_DEPTH)
-		return report(x, e->at, NULL, "expansion deeper than %d: does a def call itself?", LIMIT_DEFS);
+		return expand_fail(x, e->at, NULL,
+				   "expansion deeper than %d: does a def call itself?",
+				   LIMIT_DEFS);
 	x->depth++;
 	TRY(run_kind(x, e, env, flow, w));
 	x->depth--;

@@ -23,6 +23,18 @@ int is_name(int c)
 	return is_name_start(c) || is_digit(c);
 }
 
+int is_space(int c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r') || (c >= 0x1c && c <= 0x1f);
+}
+
+size_t skip_space(const struct line *l, size_t i)
+{
+	while (i < l->length && is_space((unsigned char)l->text[i]))
+		i++;
+	return i;
+}
+
 static int is_blank(int c)
 {
 	return c == ' ' || c == '\t';
@@ -95,7 +107,8 @@ static size_t op_end(const struct line *l, size_t i)
 
 static int is_reserved(const char *word)
 {
-	static const char *const words[] = { "if", "then", "else", "repeat", "as", "shared", "and", "or" };
+	static const char *const words[] = {"if", "then",   "else", "repeat",
+					    "as", "shared", "and",  "or"};
 
 	for (int k = 0; k < 8; k++)
 		if (!strcmp(word, words[k]))
@@ -104,7 +117,8 @@ static int is_reserved(const char *word)
 }
 
 /* The token at i: its end, with the part that is its text; i: none. */
-static size_t token_end(const struct line *l, size_t i, enum token_kind *kind, size_t *from, size_t *to)
+static size_t token_end(const struct line *l, size_t i, enum token_kind *kind, size_t *from,
+			size_t *to)
 {
 	size_t j = label_end(l, i), k;
 
@@ -112,7 +126,8 @@ static size_t token_end(const struct line *l, size_t i, enum token_kind *kind, s
 	if (j > i)
 		return *kind = TOKEN_LABEL, *to = j - 1, j;
 	j = digits(l, i);
-	if (j > i && byte(l, j) == 'x' && is_digit(byte(l, j + 1)) && !is_name(byte(l, k = digits(l, j + 1))))
+	if (j > i && byte(l, j) == 'x' && is_digit(byte(l, j + 1)) &&
+	    !is_name(byte(l, k = digits(l, j + 1))))
 		return *kind = TOKEN_PAIR, *to = k, k;
 	j = i + number_length(l->text + i, l->length - i);
 	if (j > i)
@@ -130,7 +145,7 @@ static size_t token_end(const struct line *l, size_t i, enum token_kind *kind, s
 	return *kind = TOKEN_OP, *to = op_end(l, i);
 }
 
-static int add_token(struct source *s, const struct token *t)
+static int add_token(struct net_source *s, const struct token *t)
 {
 	if (s->tokens == s->token_room) {
 		size_t room = s->token_room ? 2 * s->token_room : 256;
@@ -145,18 +160,19 @@ static int add_token(struct source *s, const struct token *t)
 	return 0;
 }
 
-static int bad_word(struct source *s, const struct line *l, size_t i)
+static int bad_word(struct net_source *s, const struct line *l, size_t i)
 {
 	size_t j = i;
 	char shown[100];
 
 	while (j < l->length && !strchr(" \t\n\v\f\r|()", l->text[j]))
 		j++;
-	return source_fail(s, (struct at){ l->number, (int)i + 1 }, "'%s' is not a word of the language",
-			   show_text(shown, l->text + i, (j > i ? j : i + 1) - i));
+	return net_source_fail(s, (struct at){l->number, (int)i + 1},
+			       "'%s' is not a word of the language",
+			       show_text(shown, l->text + i, (j > i ? j : i + 1) - i));
 }
 
-static int lex_line(struct source *s, const struct line *l)
+static int lex_line(struct net_source *s, const struct line *l)
 {
 	for (size_t i = 0, j; i < l->length; i = j) {
 		struct token t = { .at = { l->number, (int)i + 1 } };
@@ -170,7 +186,8 @@ static int lex_line(struct source *s, const struct line *l)
 		if (j == i)
 			return bad_word(s, l, i);
 		if (t.kind == TOKEN_LABEL && to - from > LIMIT_NAME)
-			return source_fail(s, t.at, "a label has at most %d characters", LIMIT_NAME);
+			return net_source_fail(s, t.at, "a label has at most %d characters",
+					       LIMIT_NAME);
 		t.symbol = symbol_get(&s->symbols, l->text + from, to - from);
 		if (!t.symbol)
 			return -1;
@@ -183,7 +200,7 @@ static int lex_line(struct source *s, const struct line *l)
 	return 0;
 }
 
-int lex(struct source *s)
+int lex_lines(struct net_source *s)
 {
 	s->tokens = 0;
 	for (size_t i = 0; i < s->lines; i++)
@@ -191,7 +208,7 @@ int lex(struct source *s)
 	return 0;
 }
 
-int source_fail(struct source *s, struct at at, const char *fmt, ...)
+int net_source_fail(struct net_source *s, struct at at, const char *fmt, ...)
 {
 	char cause[FAIL_MAX];
 	va_list ap;

@@ -20,11 +20,11 @@ static int input(struct expander *x, const struct where *w)
 		struct meaning m;
 		int v;
 
-		TRY(number(x, e, &env, NULL, 0, &m));
-		TRY(whole(x, &m, e->at, "input", 1, &v));
+		TRY(eval_number(x, e, &env, NULL, 0, &m));
+		TRY(eval_whole(x, &m, e->at, "input", 1, &v));
 		shape[i] = v;
 	}
-	return add_node(x, &n, shape, w, x->s->input_at);
+	return expand_node(x, &n, shape, w, x->s->input_at);
 }
 
 /* What is computed must be used, and what is named. */
@@ -44,13 +44,13 @@ static int check_used(struct expander *x)
 	for (int i = 0; i < x->g.nodes; i++) {
 		n = &x->g.node[i];
 		if (!live[i])
-			return source_fail(x->s, (struct at){ n->line, n->column },
-					   "nothing uses what this %s gives (%s)", op_row(n->op)->name,
-					   shape_show(shape, &n->shape));
+			return net_source_fail(x->s, (struct at){n->line, n->column},
+					       "nothing uses what this %s gives (%s)",
+					       op_row(n->op)->name, shape_show(shape, &n->shape));
 	}
 	for (const struct named *v = x->seen; v; v = v->next_seen)
 		if (!v->used)
-			return source_fail(x->s, v->at, "nothing uses @%s", v->name->text);
+			return net_source_fail(x->s, v->at, "nothing uses @%s", v->name->text);
 	return 0;
 }
 
@@ -64,9 +64,9 @@ static int pass(struct expander *x)
 	x->names.memory = x->params.memory = &x->scratch;
 	x->seen_end = &x->seen;
 	TRY(input(x, &outside));
-	TRY(run(x, x->s->net, &env, &flow, &outside));
+	TRY(expand(x, x->s->net, &env, &flow, &outside));
 	env_leave(&env);
-	x->g.out = only(x, &flow, x->s->net_at, "net");
+	x->g.out = expand_only(x, &flow, x->s->net_at, "net");
 	TRY(x->g.out);
 	return check_used(x);
 }
@@ -83,7 +83,7 @@ static void pass_release(struct expander *x)
 }
 
 /* Between the passes: what the first counted, the second knows. */
-static void next_pass(struct source *s, struct expander *first)
+static void next_pass(struct net_source *s, struct expander *first)
 {
 	for (struct symbol *y = s->owned; y; y = y->next_owned) {
 		if (y->def) {
@@ -123,13 +123,14 @@ static struct graph *finish(struct expander *x)
 	return g;
 }
 
-struct graph *net_read(const char *file, const char *text, size_t bytes, const char *const *set, int sets)
+struct graph *net_read(const char *file, const char *text, size_t bytes, const char *const *set,
+		       int sets)
 {
-	struct source s;
+	struct net_source s;
 	struct expander first = { .s = &s }, second = { .s = &s, .counted = 1 };
 	struct graph *g = NULL;
 
-	if (source_read(&s, file, text, bytes, set, sets) < 0 || pass(&first) < 0)
+	if (net_source_read(&s, file, text, bytes, set, sets) < 0 || pass(&first) < 0)
 		goto out;
 	next_pass(&s, &first);
 	if (pass(&second) < 0)
@@ -138,6 +139,6 @@ struct graph *net_read(const char *file, const char *text, size_t bytes, const c
 out:
 	pass_release(&first);
 	pass_release(&second);
-	source_release(&s);
+	net_source_release(&s);
 	return g;
 }

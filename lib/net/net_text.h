@@ -19,8 +19,9 @@
 struct graph *net_read(const char *file, const char *text, size_t bytes,
 		       const char *const *set, int sets);
 
-/* The expansion in the same language: reading it gives the same network again. */
-void net_write_flat(const struct graph *, struct text *);
+/* The expansion in the same language: reading it gives the same network again. 0, or -1
+ * for what the language has no flat form of: a head within a head. */
+int net_write_flat(const struct graph *, struct text *);
 
 /* Layers with output, parameters and multiply-adds, at most 100 columns; then sums. */
 void net_write_table(const struct graph *, struct text *);

@@ -48,7 +48,8 @@ size_t number_length(const char *text, size_t n)
 	if (byte(text, n, whole) == '.' && is_digit(byte(text, n, whole + 1)))
 		fraction = digits(text, n, whole + 1);
 
-	const size_t ends[] = { exponent(text, n, fraction), fraction, exponent(text, n, whole), whole };
+	const size_t ends[] = {exponent(text, n, fraction), fraction, exponent(text, n, whole),
+			       whole};
 
 	for (int k = 0; k < 4; k++)
 		if (!follows_name(byte(text, n, ends[k])))

@@ -66,9 +66,9 @@ static int window(struct node *n, const struct shape *in, int64_t out[2])
 		}
 		room = (int64_t)size[i] + w->before[i] + w->after[i] - span;
 		if (room < 0)
-			return fail("%s: a window of %dx%d does not fit into %dx%dx%d with padding %d",
-				    op_row(n->op)->name, w->k[0], w->k[1], in->h, in->w, in->c,
-				    w->before[i]);
+			return fail("%s: a window of %dx%d does not fit into %dx%dx%d "
+				    "with padding %d", op_row(n->op)->name, w->k[0], w->k[1],
+				    in->h, in->w, in->c, w->before[i]);
 		out[i] = room / w->s[i] + 1;
 		if (ceiling && room % w->s[i] && out[i] * w->s[i] < (int64_t)size[i] + w->before[i])
 			out[i]++;
@@ -81,7 +81,8 @@ static int shape_conv(struct node *n, const struct shape *in, int64_t out[3])
 	int c = (int)node_arg(n, "c"), groups = (int)node_arg(n, "groups");
 
 	if (in->c % groups || c % groups)
-		return fail("conv: groups=%d does not divide %d channels into %d", groups, in->c, c);
+		return fail("conv: groups=%d does not divide %d channels into %d", groups, in->c,
+			    c);
 	out[2] = c;
 	return window(n, in, out);
 }
@@ -258,26 +259,51 @@ static void params_scale(const struct node *n, const struct shape *in, struct pa
 
 static const struct op table[OP_WORDS] = {
 	[OP_INPUT] = { "input", .shape = shape_same },
-	[OP_CONV] = { "conv", { { "k", ARG_WINDOW, ARG_REQUIRED }, { "c", ARG_SIZE, ARG_REQUIRED },
-		{ "s", ARG_STRIDE, 1 }, { "pad", ARG_PAD, PAD_HALF }, { "dilation", ARG_DILATION, 1 },
-		{ "groups", ARG_SIZE, 1 }, { "bias", ARG_FLAG, 0 }, { "init", ARG_INIT, 0 } },
-		.shape = shape_conv, .params = params_conv },
-	[OP_LINEAR] = { "linear", { { "c", ARG_SIZE, ARG_REQUIRED }, { "bias", ARG_FLAG, 1 },
-		{ "init", ARG_INIT, 0 } }, .shape = shape_linear, .params = params_linear },
-	[OP_BN] = { "bn", { { "eps", ARG_REAL, 1e-5 }, { "decay", ARG_REAL, 0.9 },
-		{ "gain", ARG_FLAG, 1 }, { "bias", ARG_FLAG, 1 }, { "init", ARG_REAL, 1 } },
-		.shape = shape_same, .params = params_bn },
-	[OP_LAYERNORM] = { "layernorm", { { "eps", ARG_REAL, 1e-5 } },
-		.shape = shape_same, .params = params_layernorm },
-	[OP_SCALE] = { "scale", { { "init", ARG_REAL, 1 } },
-		.shape = shape_same, .params = params_scale },
-	[OP_LRN] = { "lrn", { { "n", ARG_SIZE, 5 }, { "alpha", ARG_REAL, 1e-4 },
-		{ "beta", ARG_REAL, 0.75 }, { "k", ARG_REAL, 1 } }, .shape = shape_same },
-	[OP_MAXPOOL] = { "maxpool", { { "k", ARG_WINDOW, ARG_ALL }, { "s", ARG_STRIDE, ARG_AS_K },
-		{ "pad", ARG_PAD, 0 }, { "ceil", ARG_FLAG, 0 } }, .shape = shape_pool },
-	[OP_AVGPOOL] = { "avgpool", { { "k", ARG_WINDOW, ARG_ALL }, { "s", ARG_STRIDE, ARG_AS_K },
-		{ "pad", ARG_PAD, 0 }, { "ceil", ARG_FLAG, 0 }, { "countpad", ARG_FLAG, 0 } },
-		.shape = shape_pool },
+	[OP_CONV] = {
+		"conv",
+		{ { "k", ARG_WINDOW, ARG_REQUIRED }, { "c", ARG_SIZE, ARG_REQUIRED },
+		  { "s", ARG_STRIDE, 1 }, { "pad", ARG_PAD, PAD_HALF },
+		  { "dilation", ARG_DILATION, 1 }, { "groups", ARG_SIZE, 1 },
+		  { "bias", ARG_FLAG, 0 }, { "init", ARG_INIT, 0 } },
+		.shape = shape_conv, .params = params_conv
+	},
+	[OP_LINEAR] = {
+		"linear",
+		{ { "c", ARG_SIZE, ARG_REQUIRED }, { "bias", ARG_FLAG, 1 }, { "init", ARG_INIT, 0 } },
+		.shape = shape_linear, .params = params_linear
+	},
+	[OP_BN] = {
+		"bn",
+		{ { "eps", ARG_REAL, 1e-5 }, { "decay", ARG_REAL, 0.9 }, { "gain", ARG_FLAG, 1 },
+		  { "bias", ARG_FLAG, 1 }, { "init", ARG_REAL, 1 } },
+		.shape = shape_same, .params = params_bn
+	},
+	[OP_LAYERNORM] = {
+		"layernorm", { { "eps", ARG_REAL, 1e-5 } },
+		.shape = shape_same, .params = params_layernorm
+	},
+	[OP_SCALE] = {
+		"scale", { { "init", ARG_REAL, 1 } },
+		.shape = shape_same, .params = params_scale
+	},
+	[OP_LRN] = {
+		"lrn",
+		{ { "n", ARG_SIZE, 5 }, { "alpha", ARG_REAL, 1e-4 }, { "beta", ARG_REAL, 0.75 },
+		  { "k", ARG_REAL, 1 } },
+		.shape = shape_same
+	},
+	[OP_MAXPOOL] = {
+		"maxpool",
+		{ { "k", ARG_WINDOW, ARG_ALL }, { "s", ARG_STRIDE, ARG_AS_K }, { "pad", ARG_PAD, 0 },
+		  { "ceil", ARG_FLAG, 0 } },
+		.shape = shape_pool
+	},
+	[OP_AVGPOOL] = {
+		"avgpool",
+		{ { "k", ARG_WINDOW, ARG_ALL }, { "s", ARG_STRIDE, ARG_AS_K }, { "pad", ARG_PAD, 0 },
+		  { "ceil", ARG_FLAG, 0 }, { "countpad", ARG_FLAG, 0 } },
+		.shape = shape_pool
+	},
 	[OP_RELU] = { "relu", .shape = shape_same },
 	[OP_RELU6] = { "relu6", .shape = shape_same },
 	[OP_SIGMOID] = { "sigmoid", .shape = shape_same },
@@ -287,18 +313,30 @@ static const struct op table[OP_WORDS] = {
 	[OP_HARDSWISH] = { "hardswish", .shape = shape_same },
 	[OP_HARDSIGMOID] = { "hardsigmoid", .shape = shape_same },
 	[OP_DROPOUT] = { "dropout", { { "p", ARG_REAL, 0.5 } }, .shape = shape_drop },
-	[OP_DROPPATH] = { "droppath", { { "p", ARG_REAL, ARG_REQUIRED }, { "ramp", ARG_REAL, 0 } },
-		.shape = shape_drop },
-	[OP_PAD] = { "pad", { { "top", ARG_WHOLE, 0 }, { "bottom", ARG_WHOLE, 0 },
-		{ "left", ARG_WHOLE, 0 }, { "right", ARG_WHOLE, 0 }, { "front", ARG_WHOLE, 0 },
-		{ "back", ARG_WHOLE, 0 } }, .shape = shape_pad },
-	[OP_SLICE] = { "slice", { { "from", ARG_WHOLE, ARG_REQUIRED }, { "to", ARG_WHOLE, ARG_REQUIRED } },
-		.shape = shape_slice },
-	[OP_SHUFFLE] = { "shuffle", { { "groups", ARG_SIZE, ARG_REQUIRED } }, .shape = shape_shuffle },
+	[OP_DROPPATH] = {
+		"droppath", { { "p", ARG_REAL, ARG_REQUIRED }, { "ramp", ARG_REAL, 0 } },
+		.shape = shape_drop
+	},
+	[OP_PAD] = {
+		"pad",
+		{ { "top", ARG_WHOLE, 0 }, { "bottom", ARG_WHOLE, 0 }, { "left", ARG_WHOLE, 0 },
+		  { "right", ARG_WHOLE, 0 }, { "front", ARG_WHOLE, 0 }, { "back", ARG_WHOLE, 0 } },
+		.shape = shape_pad
+	},
+	[OP_SLICE] = {
+		"slice", { { "from", ARG_WHOLE, ARG_REQUIRED }, { "to", ARG_WHOLE, ARG_REQUIRED } },
+		.shape = shape_slice
+	},
+	[OP_SHUFFLE] = {
+		"shuffle", { { "groups", ARG_SIZE, ARG_REQUIRED } },
+		.shape = shape_shuffle
+	},
 	[OP_SUM] = { "sum", .branches = 1, .shape = shape_sum },
 	[OP_CAT] = { "cat", .branches = 1, .shape = shape_cat },
 	[OP_MUL] = { "mul", .branches = 1, .shape = shape_mul },
-	[OP_AUX] = { "aux", { { "weight", ARG_REAL, ARG_REQUIRED }, { "head", ARG_CHAIN, ARG_REQUIRED } } },
+	[OP_AUX] = {
+		"aux", { { "weight", ARG_REAL, ARG_REQUIRED }, { "head", ARG_CHAIN, ARG_REQUIRED } }
+	},
 };
 
 const struct op *op_row(int id)

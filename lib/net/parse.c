@@ -19,8 +19,8 @@ int parse_fail(struct parser *p, const char *what)
 	char shown[100];
 
 	if (p->i == p->count)
-		return source_fail(p->s, p->end, "%s at the end of this declaration", what);
-	return source_fail(p->s, t->at, "%s before '%s%s'", what,
+		return net_source_fail(p->s, p->end, "%s at the end of this declaration", what);
+	return net_source_fail(p->s, t->at, "%s before '%s%s'", what,
 			   show_text(shown, t->symbol->text, t->symbol->length),
 			   t->kind == TOKEN_LABEL ? ":" : t->kind == TOKEN_KEY ? "=" :
 			   t->kind == TOKEN_FUNC ? "(" : "");
@@ -37,7 +37,8 @@ const struct token *parse_take(struct parser *p, enum token_kind kind, const cha
 	return peek(p, kind, text) ? &p->token[p->i++] : NULL;
 }
 
-const struct token *parse_need(struct parser *p, enum token_kind kind, const char *text, const char *what)
+const struct token *parse_need(struct parser *p, enum token_kind kind, const char *text,
+			       const char *what)
 {
 	const struct token *t = parse_take(p, kind, text);
 
@@ -95,8 +96,9 @@ static int chains(struct parser *p, struct ast *e)
 static int close_bracket(struct parser *p, const char *text, const char *what, struct at at)
 {
 	if (p->i == p->count)
-		return source_fail(p->s, at, "this '%s' is not closed where its declaration ends (line %d)",
-				   *text == ')' ? "(" : "[", p->end.line);
+		return net_source_fail(p->s, at,
+				       "this '%s' is not closed where its declaration "
+				       "ends (line %d)", *text == ')' ? "(" : "[", p->end.line);
 	return parse_need(p, TOKEN_OP, text, what) ? 0 : -1;
 }
 
@@ -109,8 +111,9 @@ static struct ast *round_bracket(struct parser *p, struct at at)
 
 	if (parse_take(p, TOKEN_OP, "-")) {
 		e = make(p, AST_BINARY, at);
-		if (!e || !(e->symbol = source_word(p->s, "-")) || !(e->kid = make(p, AST_NUMBER, at)) ||
-		    !(e->kid->next = sum(p)) || !parse_need(p, TOKEN_OP, ")", "expected ')'"))
+		if (!e || !(e->symbol = net_source_word(p->s, "-")) ||
+		    !(e->kid = make(p, AST_NUMBER, at)) || !(e->kid->next = sum(p)) ||
+		    !parse_need(p, TOKEN_OP, ")", "expected ')'"))
 			return NULL;
 		e->kids = 2;
 		return e;
@@ -118,7 +121,9 @@ static struct ast *round_bracket(struct parser *p, struct at at)
 	e = make(p, AST_GROUP, at);
 	if (!e || parse_take(p, TOKEN_OP, ")"))
 		return e;
-	return chains(p, e) < 0 || close_bracket(p, ")", "expected '|', ',' or ')'", at) < 0 ? NULL : e;
+	if (chains(p, e) < 0 || close_bracket(p, ")", "expected '|', ',' or ')'", at) < 0)
+		return NULL;
+	return e;
 }
 
 static struct ast *brackets(struct parser *p, struct at at)
@@ -128,7 +133,8 @@ static struct ast *brackets(struct parser *p, struct at at)
 
 	if (t) {
 		e = make(p, AST_FUNC, at);
-		if (!e || chains(p, e) < 0 || close_bracket(p, ")", "expected '|', ',' or ')'", at) < 0)
+		if (!e || chains(p, e) < 0 ||
+		    close_bracket(p, ")", "expected '|', ',' or ')'", at) < 0)
 			return NULL;
 		e->symbol = t->symbol;
 		return e;
@@ -140,7 +146,8 @@ static struct ast *brackets(struct parser *p, struct at at)
 		return NULL;
 	}
 	e = make(p, AST_LIST, at);
-	if (!e || !(e->kid = parse_chain(p)) || close_bracket(p, "]", "expected '|' or ']'", at) < 0)
+	if (!e || !(e->kid = parse_chain(p)) ||
+	    close_bracket(p, "]", "expected '|' or ']'", at) < 0)
 		return NULL;
 	e->kids = 1;
 	return e;
@@ -176,7 +183,7 @@ static struct ast *atom(struct parser *p)
 		return e;
 	}
 	if (++p->deep > LIMIT_NEST) {
-		source_fail(p->s, at, "brackets are nested deeper than %d", LIMIT_NEST);
+		net_source_fail(p->s, at, "brackets are nested deeper than %d", LIMIT_NEST);
 		return NULL;
 	}
 	e = brackets(p, at);
@@ -199,14 +206,17 @@ static struct ast *binary(struct parser *p, enum token_kind kind, const char *co
 		if (!t || (once && n))
 			break;
 		if (n == LIMIT_OPERATORS) {
-			source_fail(p->s, t->at, "more than %d operators in a row", LIMIT_OPERATORS);
+			net_source_fail(p->s, t->at, "more than %d operators in a row",
+					LIMIT_OPERATORS);
 			return NULL;
 		}
 		if (kind == TOKEN_OP && t->tight_left != t->tight_right) {
 			const char *o = t->symbol->text;
 
-			source_fail(p->s, t->at, "'%s' has a blank on one side only: 'a%sb' or 'a %s b'; "
-				    "a negative argument is '(-1)'", o, o, o);
+			net_source_fail(p->s, t->at,
+					"'%s' has a blank on one side only: 'a%sb' or 'a %s b'; "
+					"a negative argument is '(-1)'",
+					o, o, o);
 			return NULL;
 		}
 		p->i++;
@@ -233,7 +243,8 @@ static struct ast *sum(struct parser *p)
 
 static struct ast *comparison(struct parser *p)
 {
-	return binary(p, TOKEN_OP, (const char *const[]){ "==", "!=", "<", "<=", ">", ">=", NULL }, 1, sum);
+	return binary(p, TOKEN_OP, (const char *const[]){"==", "!=", "<", "<=", ">", ">=", NULL},
+		      1, sum);
 }
 
 static struct ast *conjunction(struct parser *p)
@@ -252,11 +263,11 @@ static struct ast *step_if(struct parser *p, struct at at)
 	struct ast *e = make(p, AST_IF, at), *cond, *yes;
 
 	if (++p->ifs > LIMIT_IF) {
-		source_fail(p->s, at, "more than %d times if within if", LIMIT_IF);
+		net_source_fail(p->s, at, "more than %d times if within if", LIMIT_IF);
 		return NULL;
 	}
-	if (!e || !(cond = parse_expr(p)) || !parse_need(p, TOKEN_WORD, "then", "expected 'then'") ||
-	    !(yes = item(p)))
+	if (!e || !(cond = parse_expr(p)) ||
+	    !parse_need(p, TOKEN_WORD, "then", "expected 'then'") || !(yes = item(p)))
 		return NULL;
 	e->kid = cond;
 	e->kids = 3;
@@ -313,19 +324,21 @@ static struct ast *step_as(struct parser *p, struct at at)
 
 static int starts_atom(const struct parser *p)
 {
-	return peek(p, TOKEN_NUMBER, NULL) || peek(p, TOKEN_PAIR, NULL) || peek(p, TOKEN_NAME, NULL) ||
-	       peek(p, TOKEN_AT, NULL) || peek(p, TOKEN_FUNC, NULL) || peek(p, TOKEN_OP, "(") ||
-	       peek(p, TOKEN_OP, "[");
+	return peek(p, TOKEN_NUMBER, NULL) || peek(p, TOKEN_PAIR, NULL) ||
+	       peek(p, TOKEN_NAME, NULL) || peek(p, TOKEN_AT, NULL) ||
+	       peek(p, TOKEN_FUNC, NULL) || peek(p, TOKEN_OP, "(") || peek(p, TOKEN_OP, "[");
 }
 
 /* One argument by name, behind key: 0 or -1. */
-static int keyed(struct parser *p, struct ast *e, const struct token *key, struct named ***end, int *count)
+static int keyed(struct parser *p, struct ast *e, const struct token *key, struct named ***end,
+		 int *count)
 {
 	for (struct named *n = e->named; n; n = n->next)
 		if (n->name == key->symbol)
-			return source_fail(p->s, key->at, "%s= is given twice", key->symbol->text);
+			return net_source_fail(p->s, key->at, "%s= is given twice",
+					       key->symbol->text);
 	if (++*count > LIMIT_LIST)
-		return source_fail(p->s, key->at, "more than %d arguments by name", LIMIT_LIST);
+		return net_source_fail(p->s, key->at, "more than %d arguments by name", LIMIT_LIST);
 
 	struct named *n = parse_named(p, key->symbol, key->at);
 

@@ -88,7 +88,7 @@ static void trace(struct expander *x, struct text *t)
 	}
 }
 
-int report(struct expander *x, struct at at, const struct values *ins, const char *fmt, ...)
+int expand_fail(struct expander *x, struct at at, const struct values *ins, const char *fmt, ...)
 {
 	char cause[FAIL_MAX / 2], shape[64], *all;
 	struct text t = { 0 };
@@ -122,8 +122,9 @@ static size_t common(struct piece a, struct piece b, size_t *in_a, size_t *in_b)
 	for (size_t i = 0; i < a.n; i++) {
 		for (size_t j = b.n; j-- > 0; ) {
 			run[j + 1] = a.at[i] == b.at[j] ? run[j] + 1 : 0;
-			if (run[j + 1] > best || (best && run[j + 1] == best && i + 1 - best == *in_a &&
-						  j + 1 - best < *in_b)) {
+			if (run[j + 1] > best ||
+			    (best && run[j + 1] == best && i + 1 - best == *in_a &&
+			     j + 1 - best < *in_b)) {
 				best = run[j + 1];
 				*in_a = i + 1 - best;
 				*in_b = j + 1 - best;
@@ -140,8 +141,9 @@ static size_t matching(struct piece a, struct piece b)
 
 	if (!n)
 		return 0;
-	return n + matching((struct piece){ a.at, i }, (struct piece){ b.at, j }) +
-	       matching((struct piece){ a.at + i + n, a.n - i - n }, (struct piece){ b.at + j + n, b.n - j - n });
+	return n + matching((struct piece){a.at, i}, (struct piece){b.at, j}) +
+	       matching((struct piece){a.at + i + n, a.n - i - n},
+			(struct piece){b.at + j + n, b.n - j - n});
 }
 
 /* The best so far; likeness at least 0.6, of equals the last in the alphabet. */
@@ -153,8 +155,10 @@ static void consider(struct guess *g, const char *text, size_t n)
 
 	if (n > NEAR_MAX)
 		return;
-	likeness = 2.0 * (double)matching((struct piece){ text, n }, (struct piece){ g->from->text, g->from->length })
-		   / (double)(n + g->from->length);
+	likeness = 2.0 *
+		   (double)matching((struct piece){text, n},
+				    (struct piece){g->from->text, g->from->length}) /
+		   (double)(n + g->from->length);
 	if (likeness >= 0.6 && (!g->text || likeness > g->likeness ||
 				(likeness == g->likeness && strcmp(text, g->text) > 0))) {
 		g->text = text;
@@ -162,7 +166,8 @@ static void consider(struct guess *g, const char *text, size_t n)
 	}
 }
 
-const char *near(struct expander *x, const struct symbol *name, const struct env *env, char *buffer)
+const char *expand_near(struct expander *x, const struct symbol *name, const struct env *env,
+			char *buffer)
 {
 	struct guess g = { name, NULL, 0 };
 

@@ -130,7 +130,7 @@ struct words {
 	struct symbol *index, *count, *divisible, *and, *or, *underline;
 };
 
-struct source {
+struct net_source {
 	const char *file;
 	struct arena memory;
 	struct symbols symbols;
@@ -149,37 +149,47 @@ struct source {
 };
 
 /* Reads text and settings; on -1 (reason) as well it needs a release. */
-int source_read(struct source *, const char *file, const char *text, size_t bytes,
+int net_source_read(struct net_source *, const char *file, const char *text, size_t bytes,
 		const char *const *set, int sets);
-void source_release(struct source *);
+void net_source_release(struct net_source *);
 
 /* The reason "file:line:column: cause"; -1. */
-int source_fail(struct source *, struct at, const char *fmt, ...)
+int net_source_fail(struct net_source *, struct at, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /* The symbol of a C string; NULL: out of memory. */
-struct symbol *source_word(struct source *, const char *text);
+struct symbol *net_source_word(struct net_source *, const char *text);
 
 /* What a cell or a setting says: 0 or -1. */
-int cell_read(struct source *, const char *text, size_t n, struct meaning *);
+int cell_read(struct net_source *, const char *text, size_t n, struct meaning *);
 
 /* Is this text arithmetic, worked out where it is written, or a chain, kept until it is
  * used? has_var tells whether a name is an argument there; NULL: no name is. */
-int ast_numeric(const struct source *, const struct ast *, const struct env *, int order);
+int ast_numeric(const struct net_source *, const struct ast *, const struct env *, int order);
+
+/* Gives a name its one owner; its value, or --set's. 0 or -1. */
+int declare_own(struct net_source *, struct symbol *, enum owner, struct at);
+int declare_value(struct net_source *, struct symbol *, const char *text, size_t n);
+/* cells.c: a declaration of this kind in source.line. 0 or -1. */
+int declare_param(struct net_source *);
+int declare_table(struct net_source *);
 
 /* ---- lex.c ---- */
 
 /* Splits the lines of a declaration into tokens: 0 or -1. */
-int lex(struct source *);
+int lex_lines(struct net_source *);
 int is_name_start(int c);
 int is_name(int c);
+int is_space(int c);
+/* The first place from i on that is no space. */
+size_t skip_space(const struct line *, size_t i);
 /* A piece of the text for a message: unprintable bytes as \x00, cut where long. */
 const char *show_text(char buffer[100], const char *text, size_t n);
 
 /* ---- parse.c ---- */
 
 struct parser {
-	struct source *s;
+	struct net_source *s;
 	const struct token *token;
 	size_t count, i;
 	struct at end;
