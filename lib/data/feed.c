@@ -31,7 +31,7 @@ struct feed {
 	struct shards *set;             /* NULL: stdin */
 	struct feed_plan plan;
 	struct order *order;
-	uint64_t epoch, next, end, boundary;
+	uint64_t epoch, next, end, boundary, samples;
 	int ended, status;
 	struct open_shard open[OPEN_MOST];
 	uint64_t clock;
@@ -409,7 +409,7 @@ struct feed *feed_open(struct shards *set, const struct feed_plan *plan)
 	f->plan = *plan;
 	f->status = 3;
 	f->end = UINT64_MAX;
-	f->boundary = UINT64_MAX;
+	f->boundary = f->samples = UINT64_MAX;
 	f->next = first_of_part(plan->start, plan->part, plan->parts);
 	if (!set) {
 		assert(!plan->start && plan->kind != ORDER_ALL);
@@ -431,6 +431,8 @@ struct feed *feed_open(struct shards *set, const struct feed_plan *plan)
 		goto bad;
 	}
 	f->boundary = (plan->start / f->epoch + 1) * f->epoch;
+	if (f->end != UINT64_MAX)
+		f->samples = f->next < f->end ? (f->end - f->next - 1) / plan->parts + 1 : 0;
 	free(counts);
 	return f;
 bad:
@@ -446,9 +448,7 @@ uint64_t feed_epoch(const struct feed *f)
 
 uint64_t feed_samples(const struct feed *f)
 {
-	if (f->end == UINT64_MAX)
-		return UINT64_MAX;
-	return f->next < f->end ? (f->end - f->next - 1) / f->plan.parts + 1 : 0;
+	return f->samples;
 }
 
 int feed_status(const struct feed *f)

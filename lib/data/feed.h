@@ -55,7 +55,7 @@ struct feed *feed_open(struct shards *, const struct feed_plan *);
 
 /* Samples of an epoch; 0 if not known (stdin). */
 uint64_t feed_epoch(const struct feed *);
-/* Samples that will come; UINT64_MAX: not known or endless. */
+/* Samples from start to end; UINT64_MAX: not known or endless. */
 uint64_t feed_samples(const struct feed *);
 
 /* The next load: 1; 0 after LOAD_END; -1 (feed_status() is 1 or 3). */

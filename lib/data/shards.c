@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static int stat_shard(struct shard *s, int *status)
+int shard_stat(struct shard *s, int *status)
 {
 	struct stat st;
 
@@ -226,7 +226,7 @@ int shards_open(struct shards *set, char *const *paths, size_t n, int offsets, u
 	for (i = 0; i < n; i++) {
 		struct shard *s = &set->shard[i];
 
-		if (stat_shard(s, status) || count(set, s, offsets, inflated, status))
+		if (shard_stat(s, status) || count(set, s, offsets, inflated, status))
 			goto bad;
 		if (__builtin_add_overflow(set->total, s->count, &set->total)) {
 			fail("more than 2^64 records");

@@ -48,7 +48,11 @@ int shards_open(struct shards *, char *const *paths, size_t n, int offsets, uint
  * number[n]; *missing: those of -of-M that are not named. 0, or -1 (one named twice). */
 int shards_number(char *const *paths, size_t n, uint32_t *number, size_t *missing);
 
-/* Takes a shard's index in if there is one: 0, or -1 (it does not fit) with *status. */
+/* Finds its bytes: 0, or -1 with *status (no regular file). */
+int shard_stat(struct shard *, int *status);
+
+/* Takes a shard's index in if there is one: 0, or -1 (it does not fit) with *status.
+ * kind and bytes must be known. */
 int shard_look(struct shard *, int *status);
 
 /* 16 hexadecimal digits and a NUL that stand for an order: numbers and counts of the
