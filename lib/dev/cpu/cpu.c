@@ -45,11 +45,17 @@ const struct kernels *kernels_find(const char *name)
 
 static int device_set(struct device *dev, const char *which, int threads)
 {
-	dev->k = which && *which ? kernels_find(which) : kernels_best();
-	if (!dev->k)
-		return -1;
-	if (dev->k->width < kernels_best()->width)
-		TRY(dnn_limit(dev->k->width == 8 ? "avx2" : "sse41"));
+	if (which && *which) {
+		dev->k = kernels_find(which);
+		if (!dev->k)
+			return -1;
+		TRY(dnn_limit(dev->k->width));
+	} else {
+		dev->k = kernels_best();
+		/* layouts in blocks of what the library has kernels for */
+		if (dev->k->width > dnn_width())
+			dev->k = kernels_find("avx2");
+	}
 	dev->threads = threads > 0 ? threads : threads_most();
 	dev->block = dev->k->width == 16 ? 16 : 8;
 	snprintf(dev->words, sizeof dev->words, "cpu: %d thread%s, %s, %s", dev->threads,

@@ -63,8 +63,11 @@ int dnn_product(int ta, int tb, int m, int n, int k, const float *a, int lda, co
 /* "oneDNN 2.6.3". */
 const char *dnn_library(void);
 
-/* Keeps the library to an instruction set: "avx2", "sse41"; before anything else is
- * made in the process. 0 or -1. */
-int dnn_limit(const char *isa);
+/* Width of the vectors that the library works with: 16 or 8 numbers. */
+int dnn_width(void);
+
+/* Keeps the library to vectors of 16, 8 or 4 numbers, once for the process. 0, or -1
+ * where it works with others already. */
+int dnn_limit(int width);
 
 #endif

@@ -375,10 +375,21 @@ const char *dnn_library(void)
 	return name;
 }
 
-int dnn_limit(const char *isa)
+int dnn_width(void)
 {
-	dnnl_cpu_isa_t most = strcmp(isa, "avx2") ? dnnl_cpu_isa_sse41 : dnnl_cpu_isa_avx2;
+	return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core) ==
+	       dnnl_cpu_isa_avx512_core ? 16 : 8;
+}
 
-	DNNL_TRY(isa, dnnl_set_max_cpu_isa(most));
+int dnn_limit(int width)
+{
+	dnnl_cpu_isa_t most = width == 16 ? dnnl_cpu_isa_all :
+			      width == 8 ? dnnl_cpu_isa_avx2 : dnnl_cpu_isa_sse41;
+
+	/* refused where something was made before, under what limit that may have been */
+	if (dnnl_set_max_cpu_isa(most) != dnnl_success &&
+	    (width == 16 ? dnn_width() < 16 : dnnl_get_effective_cpu_isa() != most))
+		return fail("cpu: oneDNN works with another instruction set in this process "
+			    "already");
 	return 0;
 }
