@@ -1,0 +1,41 @@
+#!/bin/sh
+# The list of steps that net-cat shows: the reference device's to the letter, the
+# CPU's by what is in it (its kernels depend on the machine).
+. "${0%/*}/lib.sh"
+plan 15
+golden=$TESTS/golden/program
+net=$golden/block.net
+
+check_same 'steps and memory of training' "cat '$golden/block.train.steps'" \
+	"net-cat --steps --memory -d ref -b 2 '$net'"
+check_same 'steps and memory of evaluation' "cat '$golden/block.evaluation.steps'" \
+	"net-cat --steps --memory -d ref -b 2 --evaluation '$net'"
+check_same 'the same twice' "net-cat --steps -d ref resnet50" "net-cat --steps -d ref resnet50"
+check_same 'a line a step in order' "seq 0 96" \
+	"net-cat --steps -d ref -b 2 '$net' | awk '{ print \$1 }'"
+
+printf 'input 4 4 3\nnet = a: conv 3 4\n    | swish | b: linear 10\n' >swish.net
+check_status 1 'an op that does not train is refused' 'net-cat --steps -d ref swish.net'
+said 'with its line' 'line 3: swish: this op is read, counted and shown'
+check_status 1 'an unknown rewrite is refused' "net-cat --steps -d ref --without fusion '$net'"
+said 'with those there are' "no rewrite 'fusion' \(pointwise, gradient, recompute, all\)"
+
+if [ ! -e "$BIN/millrace-cpu.so" ]; then
+	skip 7 'no plug-in for the CPU'
+	exit 0
+fi
+check 'the CPU takes a projected block whole' \
+	"net-cat --steps -d cpu -b 2 '$net' >cpu && grep -q 'F  .affine affine add act. .* u7,ab8,u9,ab10>t12 ' cpu"
+check 'and recomputes activations behind batch norm' \
+	"grep -q 'B  .affine act act_dx bn_sums. .* u4,ab5,dt6,m5>s5,dg5,db5 ' cpu &&
+	grep -q 'B  .affine act act_dx bn_dx. .* u4,ab5,dt6,m5,g5,s5>du4 ' cpu"
+check 'and sums a gradient, masks it and makes both sums in one' \
+	"grep -q 'B  .add act_dx bn_sums bn_sums. .* dz18,dt12.2,t12,u9,m10,u7,m8>dz11,' cpu"
+check 'weights are packed for kernels' "grep -q ' P  pack .* packed@' cpu"
+check 'without recompute y is read' \
+	"net-cat --steps -d cpu -b 2 --without recompute '$net' >cpu &&
+	grep -q 'B  .act_dx bn_sums. .* dt6,t6,u4,m5>s5,dg5,db5 ' cpu && ! grep -q 'act act_dx' cpu"
+check 'without all rewrites there are no brackets' \
+	"net-cat --steps -d cpu -b 2 --without all '$net' >cpu && ! grep -q '\[' cpu"
+check 'nothing falls to a kernel named ref' \
+	"net-cat --steps -d cpu -b 16 resnext50_32x4d >cpu && ! grep -q 'ref:' cpu"
