@@ -11,6 +11,9 @@
 /* Bytes read past what is meant; scratch rows have them. */
 enum { SLACK = 16 };
 
+/* Rows that the AVX-512 body of the first pass does at a time. */
+enum { ROWS = 4 };
+
 /* ---- down: one row from a few rows, columns side by side ---- */
 
 static AVX2 inline __m256i sum8(const unsigned char *p, size_t stride,
@@ -46,10 +49,17 @@ AVX2 void resize_down_avx2(unsigned char *to, const unsigned char *from, size_t 
 	resize_down_plain(to + i, from + i, stride, k, taps, n - i);
 }
 
-static AVX512 inline __m128i bytes16(__m512i sum)
+/* The bytes of a, b, c and d, 16 each, one after the other. */
+static AVX512 inline __m512i bytes64(__m512i a, __m512i b, __m512i c, __m512i d)
 {
-	sum = _mm512_max_epi32(_mm512_srai_epi32(sum, RESIZE_BITS), _mm512_setzero_si512());
-	return _mm512_cvtusepi32_epi8(sum);
+	const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13,
+						2, 6, 10, 14, 3, 7, 11, 15);
+	__m512i low = _mm512_packs_epi32(_mm512_srai_epi32(a, RESIZE_BITS),
+					 _mm512_srai_epi32(b, RESIZE_BITS));
+	__m512i high = _mm512_packs_epi32(_mm512_srai_epi32(c, RESIZE_BITS),
+					  _mm512_srai_epi32(d, RESIZE_BITS));
+
+	return _mm512_permutexvar_epi32(order, _mm512_packus_epi16(low, high));
 }
 
 AVX512 void resize_down_avx512(unsigned char *to, const unsigned char *from, size_t stride,
@@ -75,10 +85,7 @@ AVX512 void resize_down_avx512(unsigned char *to, const unsigned char *from, siz
 			d = _mm512_add_epi32(d, _mm512_mullo_epi32(w,
 				_mm512_cvtepu8_epi32(_mm_loadu_si128(v + 3))));
 		}
-		_mm_storeu_si128((__m128i *)(to + i), bytes16(a));
-		_mm_storeu_si128((__m128i *)(to + i + 16), bytes16(b));
-		_mm_storeu_si128((__m128i *)(to + i + 32), bytes16(c));
-		_mm_storeu_si128((__m128i *)(to + i + 48), bytes16(d));
+		_mm512_storeu_si512(to + i, bytes64(a, b, c, d));
 	}
 	for (; i < n; i += 16) {
 		__mmask16 lanes = n - i >= 16 ? 0xffff : (__mmask16)((1u << (n - i)) - 1);
@@ -88,7 +95,8 @@ AVX512 void resize_down_avx512(unsigned char *to, const unsigned char *from, siz
 		for (int t = 0; t < taps; t++, p += stride)
 			a = _mm512_add_epi32(a, _mm512_mullo_epi32(_mm512_set1_epi32(k[t]),
 				_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(lanes, p))));
-		_mm_mask_storeu_epi8(to + i, lanes, bytes16(a));
+		_mm_mask_storeu_epi8(to + i, lanes,
+				     _mm512_castsi512_si128(bytes64(a, half, half, half)));
 	}
 }
 
@@ -194,8 +202,8 @@ void resize_across_avx2(const struct resize_axis *a, const struct image *from,
  *
  * Sixteen bytes of the result, a group, are made at once: a permutation of 64 bytes
  * of the source brings four taps to each, and the dot products of VNNI take a weight
- * as three signed bytes. Where 64 bytes do not hold the taps of a group, the table is
- * refused. The table holds for each group: its head, the permutation, and for every
+ * as three signed bytes. Where 64 bytes do not hold the taps of a group, or there are
+ * fewer rows than are done at a time, the table is refused. The table holds for each group: its head, the permutation, and for every
  * four taps three vectors of weights.
  */
 struct group {
@@ -244,6 +252,8 @@ size_t resize_across_avx512_table(const struct resize_axis *a, const struct imag
 {
 	size_t channels = (size_t)from->channels, groups = groups_of(a, from->channels);
 
+	if (from->height < ROWS)
+		return 0;
 	for (size_t g = 0; g < groups; g++) {
 		size_t first, last;
 		int span;
@@ -293,62 +303,96 @@ static AVX512 inline __m512i combine(__m512i ones, __m512i mid, __m512i high)
 	return _mm512_add_epi32(_mm512_slli_epi32(high, 8), ones);
 }
 
-/* What of 64 bytes at p lies before end. */
-static AVX512 inline __m512i load_before(const unsigned char *p, const unsigned char *end)
+/* Which of 64 bytes from byte at on a row of n bytes has. */
+static __mmask64 bytes_there(size_t at, size_t n)
 {
-	if (end - p >= 64)
-		return _mm512_loadu_si512(p);
-	if (end <= p)
-		return _mm512_setzero_si512();
-	return _mm512_maskz_loadu_epi8(((__mmask64)1 << (end - p)) - 1, p);
+	return at >= n ? 0 : n - at >= 64 ? ~(__mmask64)0 : ((__mmask64)1 << (n - at)) - 1;
 }
 
-static AVX512 void one_row(const unsigned char *table, size_t groups, size_t fours,
-			   size_t channels, const unsigned char *row, size_t in,
-			   unsigned char *to, size_t out)
+/* The sums of one row's group, a digit of the weights each. */
+struct sums {
+	__m512i ones, mid, high;
+};
+
+static AVX512 inline void add_fours(struct sums *s, const unsigned char *p, __mmask64 there,
+				    __m512i order, const __m512i w[3])
 {
-	const __m512i half = _mm512_set1_epi32(1 << (RESIZE_BITS - 1));
-	const unsigned char *end = row + in;
+	__m512i v = _mm512_permutexvar_epi8(order, _mm512_maskz_loadu_epi8(there, p));
 
-	for (size_t g = 0; g < groups; g++, to += 16, table += group_bytes(fours)) {
-		const struct group *group = (const struct group *)table;
-		const unsigned char *p = row + group->at;
-		__m512i order = _mm512_load_si512(group->order);
-		__m512i ones = half, mid = _mm512_setzero_si512(), high = mid;
-		size_t left = out - g * 16;
+	s->ones = _mm512_dpbusd_epi32(s->ones, v, w[0]);
+	s->mid = _mm512_dpbusd_epi32(s->mid, v, w[1]);
+	s->high = _mm512_dpbusd_epi32(s->high, v, w[2]);
+}
 
-		for (size_t f = 0; f < fours; f++, p += 4 * channels) {
-			__m512i v = _mm512_permutexvar_epi8(order, load_before(p, end));
+static AVX512 inline __m512i sum_of(const struct sums *s)
+{
+	return combine(s->ones, s->mid, s->high);
+}
 
-			ones = _mm512_dpbusd_epi32(ones, v,
-				_mm512_load_si512(group->weight[f][0]));
-			mid = _mm512_dpbusd_epi32(mid, v,
-				_mm512_load_si512(group->weight[f][1]));
-			high = _mm512_dpbusd_epi32(high, v,
-				_mm512_load_si512(group->weight[f][2]));
-		}
-		if (left >= 16)
-			_mm_storeu_si128((__m128i *)to, bytes16(combine(ones, mid, high)));
-		else
-			_mm_mask_storeu_epi8(to, (__mmask16)((1u << left) - 1),
-					     bytes16(combine(ones, mid, high)));
+/* One group of bytes in ROWS rows, so that its weights are loaded once for all. */
+static AVX512 inline void group_of_rows(const struct group *group, size_t fours, size_t channels,
+					const unsigned char *from, size_t stride, size_t in,
+					unsigned char *to, size_t to_stride, size_t left)
+{
+	const __m512i zero = _mm512_setzero_si512();
+	const struct sums fresh = { _mm512_set1_epi32(1 << (RESIZE_BITS - 1)), zero, zero };
+	struct sums a = fresh, b = fresh, c = fresh, d = fresh;
+	__m512i order = _mm512_load_si512(group->order), bytes;
+
+	for (size_t f = 0; f < fours; f++) {
+		size_t at = group->at + f * 4 * channels;
+		const unsigned char *p = from + at;
+		__mmask64 there = bytes_there(at, in);
+		const __m512i w[3] = { _mm512_load_si512(group->weight[f][0]),
+				       _mm512_load_si512(group->weight[f][1]),
+				       _mm512_load_si512(group->weight[f][2]) };
+
+		add_fours(&a, p, there, order, w);
+		add_fours(&b, p + stride, there, order, w);
+		add_fours(&c, p + 2 * stride, there, order, w);
+		add_fours(&d, p + 3 * stride, there, order, w);
+	}
+	bytes = bytes64(sum_of(&a), sum_of(&b), sum_of(&c), sum_of(&d));
+	if (left >= 16) {
+		_mm_storeu_si128((__m128i *)to, _mm512_castsi512_si128(bytes));
+		_mm_storeu_si128((__m128i *)(to + to_stride), _mm512_extracti32x4_epi32(bytes, 1));
+		_mm_storeu_si128((__m128i *)(to + 2 * to_stride),
+				 _mm512_extracti32x4_epi32(bytes, 2));
+		_mm_storeu_si128((__m128i *)(to + 3 * to_stride),
+				 _mm512_extracti32x4_epi32(bytes, 3));
+	} else {
+		__mmask16 lanes = (__mmask16)((1u << left) - 1);
+
+		_mm_mask_storeu_epi8(to, lanes, _mm512_castsi512_si128(bytes));
+		_mm_mask_storeu_epi8(to + to_stride, lanes, _mm512_extracti32x4_epi32(bytes, 1));
+		_mm_mask_storeu_epi8(to + 2 * to_stride, lanes,
+				     _mm512_extracti32x4_epi32(bytes, 2));
+		_mm_mask_storeu_epi8(to + 3 * to_stride, lanes,
+				     _mm512_extracti32x4_epi32(bytes, 3));
 	}
 }
 
-void resize_across_avx512(const struct resize_axis *a, const struct image *from,
+AVX512 void resize_across_avx512(const struct resize_axis *a, const struct image *from,
 			  struct image *to, unsigned char *table)
 {
 	size_t channels = (size_t)from->channels, fours = fours_of(a);
 	size_t groups = groups_of(a, from->channels);
+	size_t in = (size_t)from->width * channels, out = (size_t)to->width * channels;
 
 	for (size_t g = 0; g < groups; g++)
 		fill_group(a, channels, g, fours,
 			   (struct group *)(table + g * group_bytes(fours)));
-	for (int y = 0; y < to->height; y++)
-		one_row(table, groups, fours, channels,
-			from->data + (size_t)y * from->stride,
-			(size_t)from->width * channels,
-			to->data + (size_t)y * to->stride, (size_t)to->width * channels);
+	/* The last rows are done twice where ROWS does not divide the height. */
+	for (int y = 0; y < to->height; y += ROWS) {
+		int first = y + ROWS <= to->height ? y : to->height - ROWS;
+
+		for (size_t g = 0; g < groups; g++)
+			group_of_rows((const struct group *)(table + g * group_bytes(fours)),
+				      fours, channels,
+				      from->data + (size_t)first * from->stride, from->stride, in,
+				      to->data + (size_t)first * to->stride + 16 * g, to->stride,
+				      out - 16 * g);
+	}
 }
 
 #endif
