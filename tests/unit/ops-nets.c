@@ -1,0 +1,393 @@
+/*
+ * Whole networks: a backend's losses, gradients and updated parameters against ref's,
+ * with all brackets and with none; two devices against one with the whole batch;
+ * the same bytes twice; and that a device which fails lets the others go.
+ *
+ * Tolerance: a gradient that went through twenty steps of fp32 is off by some 1e-6 of
+ * the largest; batch norm over 16 numbers may multiply that by its slope, here up to
+ * ten; Winograd by another ten.
+ */
+#include "program_nets.h"
+
+#include "base/rng.h"
+#include "dev/dev.h"
+#include "ops/small.h"
+
+#include <pthread.h>
+
+enum { CLASSES = 5, BATCH = 4 };
+
+#define TOLERANCE 2e-4
+
+static const struct { const char *name, *text; int normalises; } nets[] = {
+	{ "small", small_net, 1 }, { "mbconv", mbconv_net, 1 }, { "cat", cat_net, 1 },
+	{ "shared", shared_net, 1 }, { "preact", preact_net, 1 },
+	{ "plain", "input 12 12 3\n"
+	  "net = a: conv 3 20 bias=yes | relu | maxpool 2 | b: conv 3 16 2 bias=yes | relu | dropout 0.3\n"
+	  "    | fc: linear classes\n", 0 },
+};
+enum { NETS = sizeof nets / sizeof *nets };
+
+#define MUST(x) do { if ((x) < 0) fail_msg("%s: %s", #x, fail_why()); } while (0)
+
+/* One device of a run, with its program. */
+struct run {
+	const struct backend *b;
+	struct device *dev;
+	struct program *p;
+	int status;
+	char why[FAIL_MAX];
+};
+
+static void put_params(struct run *r)
+{
+	const struct graph *g = r->p->graph;
+
+	for (int i = 0; i < g->params; i++) {
+		const struct param *m = &g->param[i];
+		int64_t n = param_numbers(m);
+		float *w = malloc((size_t)n * sizeof *w);
+		struct rng rng;
+
+		rng_init(&rng, 7, (uint64_t)i, "parameter");
+		for (int64_t k = 0; k < n; k++) {
+			double x = rng_normal(&rng);
+
+			w[k] = (float)(m->class == PARAM_WEIGHT ?
+				       x * 1.5 / sqrt((double)n / m->dim[0]) :
+				       m->class == PARAM_GAIN ? 1 + 0.3 * x :
+				       m->class == PARAM_BIAS ? 0.3 * x : strstr(m->name, "var") != NULL);
+		}
+		MUST(r->b->put(r->dev, r->p, r->p->master[i], w));
+		free(w);
+	}
+}
+
+/* Sample k of the device is number first + k * stride of an endless row. */
+static void put_input(struct run *r, int first, int stride, int count)
+{
+	const struct graph *g = r->p->graph;
+	int batch = r->p->options.batch, size = g->input.h * g->input.w * g->input.c;
+	unsigned char *pixels = malloc((size_t)batch * (size_t)size);
+	int32_t labels[2 * BATCH];
+	float shares[2 * BATCH];
+	struct control c = { .seed = 5, .position = (uint64_t)first, .stride = (uint64_t)stride,
+			     .lr = 0.1, .count = count };
+
+	for (int n = 0; n < batch; n++) {
+		struct rng rng;
+
+		rng_init(&rng, 9, (uint64_t)(first + n * stride), "sample");
+		for (int k = 0; k < size; k++)
+			pixels[n * size + k] = (unsigned char)rng_below(&rng, 256);
+		labels[2 * n] = (int32_t)rng_below(&rng, CLASSES);
+		labels[2 * n + 1] = (int32_t)rng_below(&rng, CLASSES);
+		shares[2 * n] = 0.7f;
+		shares[2 * n + 1] = 0.3f;
+	}
+	MUST(r->b->put(r->dev, r->p, r->p->pixels, pixels));
+	MUST(r->b->put(r->dev, r->p, r->p->labels, labels));
+	MUST(r->b->put(r->dev, r->p, r->p->shares, shares));
+	MUST(r->b->put(r->dev, r->p, r->p->control, &c));
+	free(pixels);
+}
+
+static void run_open(struct run *r, const char *backend)
+{
+	memset(r, 0, sizeof *r);
+	r->b = backend_find(backend);
+	assert_non_null(r->b);
+	r->dev = r->b->open(NULL, strcmp(backend, "ref") ? 2 : 1);
+	assert_non_null(r->dev);
+}
+
+static void run_make(struct run *r, const struct graph *g, const struct program_options *o)
+{
+	struct target t = r->b->target(r->dev);
+
+	r->p = program_make(g, o, &t);
+	if (!r->p)
+		fail_msg("%s", fail_why());
+	MUST(program_check(r->p));
+	MUST(r->b->bind(r->dev, r->p, NULL));
+	put_params(r);
+	MUST(r->b->run(r->dev, r->p, r->p->begin[PART_PACK], r->p->begin[PARTS]));
+}
+
+static void run_close(struct run *r)
+{
+	program_free(r->p);
+	r->b->close(r->dev);
+}
+
+static void *run_step(void *arg)
+{
+	struct run *r = arg;
+
+	r->status = r->b->run(r->dev, r->p, 0, r->p->begin[PARTS]);
+	if (!r->status)
+		r->status = r->b->wait(r->dev);
+	strcpy(r->why, r->status ? fail_why() : "");
+	return NULL;
+}
+
+static float *get(struct run *r, int value, size_t *numbers)
+{
+	const struct value *v = &r->p->value[value];
+	float *x;
+
+	*numbers = (size_t)v->n * (size_t)v->h * (size_t)v->w * (size_t)v->c;
+	x = malloc(*numbers * sizeof *x);
+	MUST(r->b->get(r->dev, r->p, value, x));
+	return x;
+}
+
+/* The difference as a share of the largest, or of least. */
+static double apart(struct run *a, int x, struct run *b, int y, double least)
+{
+	size_t n, i;
+	float *v = get(a, x, &n), *w = get(b, y, &n);
+	double most = least, worst = 0;
+
+	for (i = 0; i < n; i++)
+		most = fmax(most, fabs(w[i]));
+	for (i = 0; i < n; i++)
+		worst = fmax(worst, isfinite(v[i]) ? fabs((double)v[i] - w[i]) : INFINITY);
+	free(v);
+	free(w);
+	return worst / most;
+}
+
+/* Gradients that are zero but for rounding (before a batch norm, of a bias) count
+ * against 1e-3. Running variances only where halves are not apart. */
+static int same_step(const char *net, struct run *a, struct run *b, int statistics)
+{
+	const struct graph *g = a->p->graph;
+	int i, bad = 0;
+
+	for (i = 0; i < g->params; i++) {
+		double d = statistics || a->p->gradient[i] >= 0 ?
+			apart(a, a->p->master[i], b, b->p->master[i], 1e-3) : 0;
+		double e = a->p->gradient[i] < 0 ? 0 :
+			apart(a, a->p->gradient[i], b, b->p->gradient[i], 1e-3);
+
+		if (!(d <= TOLERANCE && e <= TOLERANCE)) {
+			print_error("%s: %s: parameter %.2g, gradient %.2g apart\n", net,
+				    g->param[i].name, d, e);
+			bad++;
+		}
+	}
+	return bad;
+}
+
+static int against_ref(const char *backend, int net, const char *without)
+{
+	struct graph *g = net_of(nets[net].text, NULL, "classes=5");
+	struct program_options o = options_of(1, BATCH);
+	struct run ref, run;
+	char where[160];
+	int step, bad = 0;
+
+	snprintf(where, sizeof where, "%s, without %s", nets[net].name,
+		 without ? without : "nothing");
+	run_open(&ref, "ref");
+	run_make(&ref, g, &o);
+	o.without = without;
+	run_open(&run, backend);
+	run_make(&run, g, &o);
+	for (step = 0; step < 2 && !bad; step++) {
+		put_input(&ref, step * BATCH, 1, BATCH);
+		put_input(&run, step * BATCH, 1, BATCH);
+		run_step(&ref);
+		run_step(&run);
+		if (ref.status || run.status)
+			fail_msg("%s %s", ref.why, run.why);
+		if (!(apart(&run, run.p->losses, &ref, ref.p->losses, 1) < 1e-4))
+			bad += printf("# %s: losses differ\n", where) > 0;
+		bad += same_step(where, &run, &ref, 1);
+	}
+	run_close(&ref);
+	run_close(&run);
+	graph_free(g);
+	return bad;
+}
+
+static void need(const char *backend)
+{
+	if (small_backend(backend))
+		return;
+	print_message("%s\n", fail_why());
+	skip();
+}
+
+static void cpu_against_ref(void **state)
+{
+	int i, bad = 0;
+
+	(void)state;
+	need("cpu");
+	for (i = 0; i < NETS; i++) {
+		bad += against_ref("cpu", i, NULL);
+		bad += against_ref("cpu", i, "recompute");
+		bad += against_ref("cpu", i, "all");
+	}
+	assert_int_equal(bad, 0);
+}
+
+static void together(struct run *run, int count)
+{
+	pthread_t thread[2];
+
+	for (int k = 0; k < count; k++)
+		assert_int_equal(pthread_create(&thread[k], NULL, run_step, &run[k]), 0);
+	for (int k = 0; k < count; k++)
+		pthread_join(thread[k], NULL);
+}
+
+static void two_open(struct run *two, const char *backend, const struct graph *g, int sync)
+{
+	struct program_options o = options_of(1, BATCH / 2);
+	struct device *devs[2];
+	int k;
+
+	for (k = 0; k < 2; k++) {
+		run_open(&two[k], backend);
+		devs[k] = two[k].dev;
+	}
+	MUST(two[0].b->join(devs, 2));
+	o.devices = 2;
+	o.sync_bn = sync;
+	for (k = 0; k < 2; k++)
+		run_make(&two[k], g, &o);
+}
+
+/* Halves dealt out one by one, as streams are: device k has samples k, k + 2. */
+static int two_against_one(const char *backend, int net)
+{
+	struct graph *g = net_of(nets[net].text, NULL, "classes=5");
+	struct program_options o = options_of(1, BATCH);
+	struct run one, two[2];
+	int k, i, bad;
+
+	run_open(&one, backend);
+	run_make(&one, g, &o);
+	two_open(two, backend, g, nets[net].normalises);
+	for (k = 0; k < 2; k++)
+		put_input(&two[k], k, 2, BATCH);
+	put_input(&one, 0, 1, BATCH);
+	run_step(&one);
+	together(two, 2);
+	if (one.status || two[0].status || two[1].status)
+		fail_msg("%s %s %s", one.why, two[0].why, two[1].why);
+	bad = same_step(nets[net].name, &two[0], &one, 1);
+	for (i = 0; i < g->params; i++)
+		bad += apart(&two[0], two[0].p->master[i], &two[1], two[1].p->master[i], 1) != 0;
+	run_close(&one);
+	run_close(&two[0]);
+	run_close(&two[1]);
+	graph_free(g);
+	return bad;
+}
+
+static void two_devices(const char *backend)
+{
+	int i, bad = 0;
+
+	need(backend);
+	for (i = 0; i < NETS; i++)
+		bad += two_against_one(backend, i);
+	assert_int_equal(bad, 0);
+}
+
+static void ref_two_devices(void **state)
+{
+	(void)state;
+	two_devices("ref");
+}
+
+static void cpu_two_devices(void **state)
+{
+	(void)state;
+	two_devices("cpu");
+}
+
+/* Three steps twice, from the start: the same bytes. */
+static void cpu_same_bytes(void **state)
+{
+	int i, k, step;
+
+	(void)state;
+	need("cpu");
+	for (i = 0; i < NETS; i++) {
+		struct graph *g = net_of(nets[i].text, NULL, "classes=5");
+		struct program_options o = options_of(1, BATCH);
+		struct run run[2];
+
+		for (k = 0; k < 2; k++) {
+			run_open(&run[k], "cpu");
+			run_make(&run[k], g, &o);
+			for (step = 0; step < 3; step++) {
+				put_input(&run[k], step * BATCH, 1, BATCH);
+				run_step(&run[k]);
+				assert_int_equal(run[k].status, 0);
+			}
+		}
+		for (k = 0; k < g->params; k++)
+			assert_true(apart(&run[0], run[0].p->master[k],
+					  &run[1], run[1].p->master[k], 1) == 0);
+		run_close(&run[0]);
+		run_close(&run[1]);
+		graph_free(g);
+	}
+}
+
+/* A bad label on one device: both end, and both say why. */
+static void failure(const char *backend)
+{
+	const int32_t bad[BATCH] = { CLASSES, -1, 0, -1 };
+	struct graph *g;
+	struct run two[2];
+	int k;
+
+	need(backend);
+	g = net_of(small_net, NULL, "classes=5");
+	two_open(two, backend, g, 1);
+	for (k = 0; k < 2; k++)
+		put_input(&two[k], k, 2, BATCH);
+	MUST(two[1].b->put(two[1].dev, two[1].p, two[1].p->labels, bad));
+	together(two, 2);
+	for (k = 0; k < 2; k++) {
+		assert_int_equal(two[k].status, -1);
+		assert_non_null(strstr(two[k].why, "sample 0: label 5, but the network has 5 classes"));
+	}
+	assert_non_null(strstr(two[0].why, "device 1 of 2: "));
+	run_close(&two[0]);
+	run_close(&two[1]);
+	graph_free(g);
+}
+
+static void ref_failure(void **state)
+{
+	(void)state;
+	failure("ref");
+}
+
+static void cpu_failure(void **state)
+{
+	(void)state;
+	failure("cpu");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(ref_two_devices),
+		cmocka_unit_test(ref_failure),
+		cmocka_unit_test(cpu_against_ref),
+		cmocka_unit_test(cpu_two_devices),
+		cmocka_unit_test(cpu_same_bytes),
+		cmocka_unit_test(cpu_failure),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
