@@ -174,7 +174,9 @@ struct target {
 	void *dev;
 	const char *name;       /* "ref", "cpu" */
 	/* in[] comes with the layouts its values have, out[] with a default; the backend
-	 * changes what it wants otherwise. Where in[] differs, a STEP_COPY is put before. */
+	 * changes what it wants otherwise. Where in[] differs, a STEP_COPY is put before.
+	 * out[] of a value that has its layout already (lay.block > 0: gradients of
+	 * parameters, also their sums where a parameter is shared; what the host gets) stays. */
 	int (*layout)(void *dev, const struct program *, int step, struct layout *in, struct layout *out);
 	/* Seconds that steps from .. to - 1 would take as one bracket (bracket.h lists all
 	 * that are asked for); < 0: cannot. They stand at the list's end for the question.
