@@ -1,0 +1,253 @@
+#include "data/sheet.h"
+
+#include "base/fail.h"
+#include "data/resize.h"
+
+#include <ctype.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { GLYPH_WIDE = 5, GLYPH_HIGH = 7, LINE_HIGH = 10, GAP = 4, PAPER = 255, EMPTY = 224 };
+
+/* Rows of a glyph from the top, the leftmost point is bit 4. */
+static const struct {
+	char letter;
+	unsigned char row[GLYPH_HIGH];
+} glyphs[] = {
+	{ '0', { 0x0e, 0x11, 0x13, 0x15, 0x19, 0x11, 0x0e } },
+	{ '1', { 0x04, 0x0c, 0x04, 0x04, 0x04, 0x04, 0x0e } },
+	{ '2', { 0x0e, 0x11, 0x01, 0x06, 0x08, 0x10, 0x1f } },
+	{ '3', { 0x0e, 0x11, 0x01, 0x06, 0x01, 0x11, 0x0e } },
+	{ '4', { 0x02, 0x06, 0x0a, 0x12, 0x1f, 0x02, 0x02 } },
+	{ '5', { 0x1f, 0x10, 0x1e, 0x01, 0x01, 0x11, 0x0e } },
+	{ '6', { 0x06, 0x08, 0x10, 0x1e, 0x11, 0x11, 0x0e } },
+	{ '7', { 0x1f, 0x01, 0x02, 0x04, 0x08, 0x08, 0x08 } },
+	{ '8', { 0x0e, 0x11, 0x11, 0x0e, 0x11, 0x11, 0x0e } },
+	{ '9', { 0x0e, 0x11, 0x11, 0x0f, 0x01, 0x02, 0x0c } },
+	{ 'A', { 0x0e, 0x11, 0x11, 0x1f, 0x11, 0x11, 0x11 } },
+	{ 'B', { 0x1e, 0x11, 0x11, 0x1e, 0x11, 0x11, 0x1e } },
+	{ 'C', { 0x0e, 0x11, 0x10, 0x10, 0x10, 0x11, 0x0e } },
+	{ 'D', { 0x1e, 0x11, 0x11, 0x11, 0x11, 0x11, 0x1e } },
+	{ 'E', { 0x1f, 0x10, 0x10, 0x1e, 0x10, 0x10, 0x1f } },
+	{ 'F', { 0x1f, 0x10, 0x10, 0x1e, 0x10, 0x10, 0x10 } },
+	{ 'G', { 0x0e, 0x11, 0x10, 0x17, 0x11, 0x11, 0x0f } },
+	{ 'H', { 0x11, 0x11, 0x11, 0x1f, 0x11, 0x11, 0x11 } },
+	{ 'I', { 0x0e, 0x04, 0x04, 0x04, 0x04, 0x04, 0x0e } },
+	{ 'J', { 0x07, 0x02, 0x02, 0x02, 0x02, 0x12, 0x0c } },
+	{ 'K', { 0x11, 0x12, 0x14, 0x18, 0x14, 0x12, 0x11 } },
+	{ 'L', { 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x1f } },
+	{ 'M', { 0x11, 0x1b, 0x15, 0x15, 0x11, 0x11, 0x11 } },
+	{ 'N', { 0x11, 0x19, 0x15, 0x13, 0x11, 0x11, 0x11 } },
+	{ 'O', { 0x0e, 0x11, 0x11, 0x11, 0x11, 0x11, 0x0e } },
+	{ 'P', { 0x1e, 0x11, 0x11, 0x1e, 0x10, 0x10, 0x10 } },
+	{ 'Q', { 0x0e, 0x11, 0x11, 0x11, 0x15, 0x12, 0x0d } },
+	{ 'R', { 0x1e, 0x11, 0x11, 0x1e, 0x14, 0x12, 0x11 } },
+	{ 'S', { 0x0f, 0x10, 0x10, 0x0e, 0x01, 0x01, 0x1e } },
+	{ 'T', { 0x1f, 0x04, 0x04, 0x04, 0x04, 0x04, 0x04 } },
+	{ 'U', { 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x0e } },
+	{ 'V', { 0x11, 0x11, 0x11, 0x11, 0x11, 0x0a, 0x04 } },
+	{ 'W', { 0x11, 0x11, 0x11, 0x15, 0x15, 0x1b, 0x11 } },
+	{ 'X', { 0x11, 0x11, 0x0a, 0x04, 0x0a, 0x11, 0x11 } },
+	{ 'Y', { 0x11, 0x11, 0x0a, 0x04, 0x04, 0x04, 0x04 } },
+	{ 'Z', { 0x1f, 0x01, 0x02, 0x04, 0x08, 0x10, 0x1f } },
+	{ ' ', { 0 } },
+	{ '-', { 0x00, 0x00, 0x00, 0x0e, 0x00, 0x00, 0x00 } },
+	{ '_', { 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x1f } },
+	{ '.', { 0x00, 0x00, 0x00, 0x00, 0x00, 0x0c, 0x0c } },
+	{ ',', { 0x00, 0x00, 0x00, 0x00, 0x0c, 0x04, 0x08 } },
+	{ ':', { 0x00, 0x0c, 0x0c, 0x00, 0x0c, 0x0c, 0x00 } },
+	{ '/', { 0x01, 0x01, 0x02, 0x04, 0x08, 0x10, 0x10 } },
+	{ '(', { 0x02, 0x04, 0x08, 0x08, 0x08, 0x04, 0x02 } },
+	{ ')', { 0x08, 0x04, 0x02, 0x02, 0x02, 0x04, 0x08 } },
+	{ '=', { 0x00, 0x00, 0x1f, 0x00, 0x1f, 0x00, 0x00 } },
+	{ '?', { 0x0e, 0x11, 0x01, 0x02, 0x04, 0x00, 0x04 } },
+};
+
+/* Shrinks to the cell, the longer side filling it. The struct is that of the cell. */
+static int keep_image(struct sheet_cell *c, const struct image *m, int side)
+{
+	int longer = m->height > m->width ? m->height : m->width;
+	struct resize r = { 0 };
+	int result = -1;
+
+	if (longer <= side) {
+		TRY(image_make(&c->image, m->height, m->width, m->channels));
+		image_copy(&c->image, m);
+		return 0;
+	}
+
+	int h = (int)((int64_t)m->height * side / longer), w = (int)((int64_t)m->width * side /
+								     longer);
+
+	h = h ? h : 1;
+	w = w ? w : 1;
+	if (image_make(&c->image, h, w, m->channels) == 0 &&
+	    resize_plan(&r, m->height, m->width, h, w, NULL, 0) == 0) {
+		struct image need = image_part(m, &r.need);
+
+		result = resize_run(&r, &need, &c->image);
+	}
+	resize_release(&r);
+	return result;
+}
+
+int sheet_add(struct sheet *s, const struct image *m, const char *first, const char *second)
+{
+	const char *line[2] = { first, second };
+
+	if (s->count == s->room) {
+		int room = s->room ? 2 * s->room : 64;
+		struct sheet_cell *cell = realloc(s->cell, (size_t)room * sizeof(*cell));
+
+		if (!cell)
+			return fail("out of memory for %d images", room);
+		s->cell = cell;
+		s->room = room;
+	}
+
+	struct sheet_cell *c = &s->cell[s->count];
+
+	memset(c, 0, sizeof(*c));
+	for (int i = 0; i < 2; i++)
+		if (line[i])
+			snprintf(c->line[i], sizeof(c->line[i]), "%s", line[i]);
+	if (m && keep_image(c, m, s->side) < 0) {
+		image_release(&c->image);
+		return -1;
+	}
+	s->count++;
+	return 0;
+}
+
+static void draw_letter(struct image *out, int x, int y, char letter)
+{
+	const unsigned char *row = glyphs[sizeof(glyphs) / sizeof(glyphs[0]) - 1].row;
+
+	letter = (char)toupper((unsigned char)letter);
+	for (size_t i = 0; i < sizeof(glyphs) / sizeof(glyphs[0]); i++)
+		if (glyphs[i].letter == letter)
+			row = glyphs[i].row;
+	for (int j = 0; j < GLYPH_HIGH; j++)
+		for (int i = 0; i < GLYPH_WIDE; i++)
+			if (row[j] >> (GLYPH_WIDE - 1 - i) & 1)
+				memset(out->data + (size_t)(y + j) * out->stride +
+				       3 * (size_t)(x + i), 0, 3);
+}
+
+/* As many letters as fit between x and end. */
+static void draw_line(struct image *out, int x, int y, int end, const char *text)
+{
+	for (; *text && x + GLYPH_WIDE <= end; text++, x += GLYPH_WIDE + 1)
+		draw_letter(out, x, y, *text);
+}
+
+/* The pixel of a cell, whose image stands in its middle. */
+static const unsigned char *cell_pixel(const struct sheet *s, const struct sheet_cell *c, int x,
+				       int y)
+{
+	const struct image *m = &c->image;
+
+	if (!m->data)
+		return NULL;
+	x -= (s->side - m->width) / 2;
+	y -= (s->side - m->height) / 2;
+	if (x < 0 || y < 0 || x >= m->width || y >= m->height)
+		return NULL;
+	return m->data + (size_t)y * m->stride + (size_t)(x * m->channels);
+}
+
+/* Red, green, blue of a place in a cell. */
+static void cell_colour(const struct sheet *s, const struct sheet_cell *c, int x, int y,
+			unsigned char rgb[3])
+{
+	const unsigned char *p = cell_pixel(s, c, x, y);
+
+	if (!p)
+		memset(rgb, EMPTY, 3);
+	else if (c->image.channels == 3)
+		memcpy(rgb, p, 3);
+	else
+		memset(rgb, p[0], 3);
+}
+
+/* Lines of text that any cell has. */
+static int lines(const struct sheet *s)
+{
+	int n = 0;
+
+	for (int i = 0; i < s->count; i++)
+		for (int k = 0; k < 2; k++)
+			if (s->cell[i].line[k][0] && k >= n)
+				n = k + 1;
+	return n;
+}
+
+int sheet_draw(const struct sheet *s, int across, struct image *out)
+{
+	int text = lines(s), wide = s->side + GAP, high = s->side + GAP + text * LINE_HIGH;
+	int columns = s->count < across ? s->count : across;
+	int rows = columns ? (s->count + columns - 1) / columns : 0;
+
+	if (s->count == 0)
+		return fail("no images");
+	if (rows > (IMAGE_SIDE_MAX - GAP) / high || columns > (IMAGE_SIDE_MAX - GAP) / wide)
+		return fail("%d images do not fit one sheet", s->count);
+	TRY(image_make(out, rows * high + GAP, columns * wide + GAP, 3));
+	memset(out->data, PAPER, out->stride * (size_t)out->height);
+	for (int i = 0; i < s->count; i++) {
+		const struct sheet_cell *c = &s->cell[i];
+		int x0 = GAP + i % columns * wide, y0 = GAP + i / columns * high;
+
+		for (int y = 0; y < s->side; y++)
+			for (int x = 0; x < s->side; x++)
+				cell_colour(s, c, x, y, out->data + (size_t)(y0 + y) * out->stride +
+					    3 * (size_t)(x0 + x));
+		for (int k = 0; k < text; k++)
+			draw_line(out, x0, y0 + s->side + 2 + k * LINE_HIGH, x0 + s->side,
+				  c->line[k]);
+	}
+	return 0;
+}
+
+/* One row of characters: two rows of pixels of the cells from..to-1. */
+static void show_row(const struct sheet *s, int from, int to, int y, struct text *out)
+{
+	for (int i = from; i < to; i++) {
+		for (int x = 0; x < s->side; x++) {
+			unsigned char up[3], down[3];
+
+			cell_colour(s, &s->cell[i], x, y, up);
+			cell_colour(s, &s->cell[i], x, y + 1, down);
+			text_add(out, "\033[38;2;%d;%d;%dm\033[48;2;%d;%d;%dm\u2580", up[0], up[1],
+				 up[2], down[0], down[1], down[2]);
+		}
+		text_add(out, "\033[0m%s", i + 1 < to ? " " : "\n");
+	}
+}
+
+void sheet_show(const struct sheet *s, int across, struct text *out)
+{
+	int text = lines(s);
+
+	for (int from = 0; from < s->count; from += across) {
+		int to = from + across < s->count ? from + across : s->count;
+
+		for (int y = 0; y < s->side; y += 2)
+			show_row(s, from, to, y, out);
+		for (int k = 0; k < text; k++) {
+			for (int i = from; i < to; i++)
+				text_add(out, "%-*.*s ", s->side, s->side, s->cell[i].line[k]);
+			text_add(out, "\n");
+		}
+	}
+}
+
+void sheet_release(struct sheet *s)
+{
+	for (int i = 0; i < s->count; i++)
+		image_release(&s->cell[i].image);
+	free(s->cell);
+	*s = (struct sheet){ 0 };
+}
