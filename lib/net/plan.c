@@ -114,12 +114,24 @@ static int plan_work(struct program *p)
 	return 0;
 }
 
+/* Then no sum of sizes below can overflow. */
+static int sizes_check(const struct program *p)
+{
+	size_t sum = 0;
+
+	for (int i = 0; i < p->values; i++)
+		if (__builtin_add_overflow(sum, p->value[i].bytes, &sum) || sum > SIZE_MAX / 4)
+			return fail("batch %d: more bytes than can be counted", p->options.batch);
+	return 0;
+}
+
 int program_plan(struct program *p)
 {
 	static const enum arena plain[] = {
 		ARENA_PACKED, ARENA_INPUT, ARENA_OUTPUT, ARENA_CONTROL
 	};
 
+	TRY(sizes_check(p));
 	lifetimes(p);
 	for (size_t k = 0; k < sizeof plain / sizeof *plain; k++) {
 		size_t at = 0;

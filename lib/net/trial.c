@@ -268,10 +268,14 @@ int pass_reorder(struct pass *a)
 int pass_init(struct pass *a, struct build *b)
 {
 	struct program *p = b->p;
-	/* A bracket adds at most five values and copies of steps for each step there is. */
-	size_t values = (size_t)p->values + 6 * (size_t)p->steps + 16;
-	size_t steps = 7 * (size_t)p->steps + 16;
+	size_t values = (size_t)p->values, steps = (size_t)p->steps + BRACKET_STEPS;
 
+	/* Copies of a pair, and their results. */
+	for (int i = 0; i < p->steps; i++)
+		if (p->step[i].kind == STEP_ACT_DX) {
+			values += 2 * BRACKET_STEPS;
+			steps += 2 * BRACKET_STEPS;
+		}
 	a->b = b;
 	a->p = p;
 	a->steps = p->steps;

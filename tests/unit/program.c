@@ -423,6 +423,8 @@ static void refusals(void **state)
 		"a window of 20x20 does not train yet");
 	refused("input 4 4 3\nnet = a: conv 3 4 | aux 0.3 (h: linear classes) | b: linear classes\n",
 		NULL, 1, 1, "auxiliary heads");
+	refused("input 4096 4096 3\nnet = repeat i=1..40 (a$i: conv 1 128) | avgpool | b: linear 10\n",
+		NULL, 1, 1 << 24, "more bytes than can be counted");
 	refused(small_net, NULL, 1, 0, "batch 0");
 	refused(resnet_net, "depth=18", 1, 1 << 25, "batch");
 }

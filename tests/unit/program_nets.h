@@ -45,7 +45,7 @@ static const char mbconv_net[] =
 	"input 8 8 3\n"
 	"def gate n c=C  = mul () (avgpool | fc1: conv 1 n bias=yes | relu | fc2: conv 1 c bias=yes)\n"
 	"def cba k c s=1 groups=1 = [conv k c s groups=groups | bn | relu6]\n"
-	"def inner e c s in=C = [cba 1 e*in | cba 3 e*in s groups=e*in | gate 4 | conv 1 c | bn]\n"
+	"def inner e c s in=C = [cba 1 e*in | cba 3 e*in s groups=e*in | gate 4 | conv 1 c | bn bias=no]\n"
 	"def mb e c s in=C = if s == 1 and C == c then sum (inner e c s) () else inner e c s\n"
 	"net = features: [cba 3 6 2 | mb 2 6 1 | mb 3 6 1 | mb 2 9 2] | avgpool | dropout 0.2\n"
 	"    | classifier: linear classes\n";
@@ -74,7 +74,7 @@ static const char shared_net[] =
 /* Pre-activation: the sum has no activation, batch norm on a sum and on the input. */
 static const char preact_net[] =
 	"input 6 6 3\n"
-	"def unit c = sum (n1: bn | relu | c1: conv 3 c | n2: bn | relu | c2: conv 3 c) ()\n"
+	"def unit c = sum (n1: bn gain=no | relu | c1: conv 3 c | n2: bn | relu | c2: conv 3 c) ()\n"
 	"net = first: bn | stem: conv 3 8 | u1: unit 8 | u2: unit 8 | last: bn | relu | avgpool\n"
 	"    | fc: linear classes\n";
 
