@@ -1,4 +1,4 @@
-/* Memory, values and steps of a program while it is made. */
+/* Memory, values and steps of a program while it is made; the PACK part. */
 #include "net/program_build.h"
 
 #include "base/fail.h"
@@ -247,8 +247,10 @@ int listed(const char *list, const char *word)
 	return 0;
 }
 
-/* ---- PACK: copies of masters as kernels want them, each made once. Here, so that
- * whoever makes programs lends it to plug-ins. ---- */
+/* ---- PACK ---- */
+
+/* Copies of masters as kernels want them, each made once. In this file, so that every
+ * program that makes steps has it to lend to plug-ins. */
 
 static struct packed *packed_find(struct memory_list *list, int master, const char *key)
 {
