@@ -85,7 +85,8 @@ static int parse(struct index *x, const char *p, const char *end)
 		if (offset != behind || size < TFRECORD_OVER)
 			return fail("line %" PRIu64 ": records do not lie one behind the other ("
 				    REMEDY ")", line);
-		TRY(index_add(x, size));
+		if (index_add(x, size))
+			return fail_add("line %" PRIu64, line);
 	}
 	return 0;
 }
