@@ -177,7 +177,8 @@ struct target {
 	 * changes what it wants otherwise. Where in[] differs, a STEP_COPY is put before.
 	 * out[] of a value that has its layout already (lay.block > 0: gradients of
 	 * parameters, also their sums where a parameter is shared; what the host gets) stays. */
-	int (*layout)(void *dev, const struct program *, int step, struct layout *in, struct layout *out);
+	int (*layout)(void *dev, const struct program *, int step, struct layout *in,
+		      struct layout *out);
 	/* Seconds that steps from .. to - 1 would take as one bracket (bracket.h lists all
 	 * that are asked for); < 0: cannot. They stand at the list's end for the question.
 	 * Values written and read only inside are in ARENA_NONE: not stored. */
@@ -226,7 +227,8 @@ struct program {
 };
 
 /* Makes it, all the way to the plan. Keeps the graph. NULL: reason. */
-struct program *program_make(const struct graph *, const struct program_options *, const struct target *);
+struct program *program_make(const struct graph *, const struct program_options *,
+			     const struct target *);
 void program_free(struct program *);    /* NULL: nothing; calls target.release */
 
 /* Numbers and bytes that a value's layout takes (padding included). */

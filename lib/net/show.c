@@ -181,9 +181,12 @@ static void widths(int width[COLUMNS], struct text column[COLUMNS])
 {
 	static const int most[COLUMNS] = { 28, 36, 28, 0 };
 
-	for (int i = 0; i < COLUMNS; i++)
-		if ((int)column[i].length > width[i])
-			width[i] = (int)column[i].length < most[i] ? (int)column[i].length : most[i];
+	for (int i = 0; i < COLUMNS; i++) {
+		int n = (int)column[i].length;
+
+		n = n < most[i] ? n : most[i];
+		width[i] = n > width[i] ? n : width[i];
+	}
 }
 
 static void show_line(struct text *t, const struct program *p, int at, const int width[COLUMNS],

@@ -65,7 +65,8 @@ static void plan_is_tight(void **state)
 			const struct value *v = &p->value[i];
 
 			change = (v->bytes + 63) & ~(size_t)63;
-			if (v->arena == ARENA_WORK && v->first <= s && v->last >= s && v->first >= 0)
+			if (v->arena == ARENA_WORK && v->first >= 0 && v->first <= s &&
+			    v->last >= s)
 				live += change;
 		}
 		most = live > most ? live : most;
@@ -210,8 +211,8 @@ static void gradients_are_sums(void **state)
 		int adds = 0;
 
 		for (int s = 0; s < p->steps; s++)
-			adds += p->step[s].kind == STEP_ADD && p->step[s].out[0] == p->gradient[i] &&
-				p->step[s].ins == 3;
+			adds += p->step[s].kind == STEP_ADD && p->step[s].ins == 3 &&
+				p->step[s].out[0] == p->gradient[i];
 		assert_int_equal(adds, g->param[i].class != PARAM_STATISTIC && g->param[i].shared);
 	}
 	program_free(p);
@@ -417,13 +418,14 @@ static void refusals(void **state)
 		"line 2: swish: this op is read, counted and shown");
 	refused("input 4 4 3\nnet = a: conv 3 4 | relu | b: conv 1 classes\n", NULL, 0, 2,
 		"ends in 4x4x10");
-	refused("input 4 4 3\nnet = avgpool | a: linear 4 | n: bn | b: linear classes\n", NULL, 1, 1,
-		"a larger batch");
+	refused("input 4 4 3\nnet = avgpool | a: linear 4 | n: bn | b: linear classes\n",
+		NULL, 1, 1, "a larger batch");
 	refused("input 20 20 3\nnet = c: conv 1 4 | maxpool 20 | b: linear classes\n", NULL, 1, 1,
 		"a window of 20x20 does not train yet");
-	refused("input 4 4 3\nnet = a: conv 3 4 | aux 0.3 (h: linear classes) | b: linear classes\n",
-		NULL, 1, 1, "auxiliary heads");
-	refused("input 4096 4096 3\nnet = repeat i=1..40 (a$i: conv 1 128) | avgpool | b: linear 10\n",
+	refused("input 4 4 3\n"
+		"net = a: conv 3 4 | aux 0.3 (h: linear classes) | b: linear classes\n", NULL, 1, 1, "auxiliary heads");
+	refused("input 4096 4096 3\n"
+		"net = repeat i=1..40 (a$i: conv 1 128) | avgpool | b: linear 10\n",
 		NULL, 1, 1 << 24, "more bytes than can be counted");
 	refused(small_net, NULL, 1, 0, "batch 0");
 	refused(resnet_net, "depth=18", 1, 1 << 25, "batch");

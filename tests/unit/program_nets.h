@@ -22,8 +22,8 @@ static const char resnet_net[] =
 	"      152         bottleneck   3  8 36  3\n"
 	"input 224 224 3\n"
 	"def skip c s       = if s != 1 or C != c then downsample: [conv 1 c s | bn]\n"
-	"def basic c s      = sum (conv1: conv 3 c s | bn1: bn | relu | conv2: conv 3 c | bn2: bn)\n"
-	"                         (skip c s) | relu\n"
+	"def basic c s      = sum (conv1: conv 3 c s | bn1: bn | relu\n"
+	"                         | conv2: conv 3 c | bn2: bn) (skip c s) | relu\n"
 	"def bottleneck c s = sum (conv1: conv 1 c | bn1: bn | relu | conv2: conv 3 c s | bn2: bn\n"
 	"                         | relu | conv3: conv 1 4*c | bn3: bn) (skip 4*c s) | relu\n"
 	"def stage n c s    = [block c s | repeat n-1 (block c 1)]\n"
@@ -43,9 +43,11 @@ static const char small_net[] =
 /* Depthwise convolutions, a gate, linear bottlenecks with a skip. */
 static const char mbconv_net[] =
 	"input 8 8 3\n"
-	"def gate n c=C  = mul () (avgpool | fc1: conv 1 n bias=yes | relu | fc2: conv 1 c bias=yes)\n"
+	"def gate n c=C  = mul () (avgpool | fc1: conv 1 n bias=yes | relu\n"
+	"                         | fc2: conv 1 c bias=yes)\n"
 	"def cba k c s=1 groups=1 = [conv k c s groups=groups | bn | relu6]\n"
-	"def inner e c s in=C = [cba 1 e*in | cba 3 e*in s groups=e*in | gate 4 | conv 1 c | bn bias=no]\n"
+	"def inner e c s in=C = [cba 1 e*in | cba 3 e*in s groups=e*in | gate 4\n"
+	"                       | conv 1 c | bn bias=no]\n"
 	"def mb e c s in=C = if s == 1 and C == c then sum (inner e c s) () else inner e c s\n"
 	"net = features: [cba 3 6 2 | mb 2 6 1 | mb 3 6 1 | mb 2 9 2] | avgpool | dropout 0.2\n"
 	"    | classifier: linear classes\n";
@@ -55,10 +57,11 @@ static const char cat_net[] =
 	"input 9 7 3\n"
 	"def cb k c pad=half = [conv k c pad=pad bias=yes | relu]\n"
 	"def dense c = cat () (norm: bn | relu | grow: conv 3 c)\n"
-	"net = a: cb 3 4 | b: cat (x: cb 1 3) (y: cb 1x5 5 | z: cb 5x1 2) (maxpool 3 1 1 | w: cb 1 4)\n"
+	"net = a: cb 3 4\n"
+	"    | b: cat (x: cb 1 3) (y: cb 1x5 5 | z: cb 5x1 2) (maxpool 3 1 1 | w: cb 1 4)\n"
 	"    | c: dense 3 | d: dense 3\n"
-	"    | sum () () (e1: conv 1 C) (e2: conv 1 C) (e3: conv 1 C) (e4: conv 1 C) (e5: conv 1 C)\n"
-	"          (e6: conv 1 C) (e7: conv 1 C) (avgpool 3 1 1 countpad=yes)\n"
+	"    | sum () () (e1: conv 1 C) (e2: conv 1 C) (e3: conv 1 C) (e4: conv 1 C)\n"
+	"          (e5: conv 1 C) (e6: conv 1 C) (e7: conv 1 C) (avgpool 3 1 1 countpad=yes)\n"
 	"    | f: conv 3 6 2 same dilation=2 | g: linear classes\n";
 
 /* Parameters in two places, full products, nine in a cat. */
@@ -74,7 +77,8 @@ static const char shared_net[] =
 /* Pre-activation: the sum has no activation, batch norm on a sum and on the input. */
 static const char preact_net[] =
 	"input 6 6 3\n"
-	"def unit c = sum (n1: bn gain=no | relu | c1: conv 3 c | n2: bn | relu | c2: conv 3 c) ()\n"
+	"def unit c = sum (n1: bn gain=no | relu | c1: conv 3 c\n"
+	"                 | n2: bn | relu | c2: conv 3 c) ()\n"
 	"net = first: bn | stem: conv 3 8 | u1: unit 8 | u2: unit 8 | last: bn | relu | avgpool\n"
 	"    | fc: linear classes\n";
 
@@ -111,7 +115,8 @@ static int fake_layout(void *dev, const struct program *p, int step, struct layo
 	for (int k = 0; k < s->ins; k++) {
 		const struct value *v = s->in[k] < 0 ? NULL : &p->value[s->in[k]];
 
-		if (!v || v->arena != ARENA_WORK || (v->n == 1 && v->h == 1 && v->lay.pad % 16 == 0))
+		if (!v || v->arena != ARENA_WORK ||
+		    (v->n == 1 && v->h == 1 && v->lay.pad % 16 == 0))
 			continue;
 		if (conv)
 			in[k] = f->some && s->node % 3 == 0 ?
@@ -158,7 +163,8 @@ static int fake_prepare(void *dev, struct program *p, int step)
 	if (conv && f->packs) {
 		const char *key = s->kind == STEP_CONV ? "forward" : "dx";
 
-		if (program_pack(p, step, 1, key, p->value[s->in[1]].bytes, key, strlen(key) + 1) < 0)
+		if (program_pack(p, step, 1, key, p->value[s->in[1]].bytes, key,
+				 strlen(key) + 1) < 0)
 			return -1;
 	}
 	if (f->works && (conv || s->kind == STEP_CONV_DW || s->bracket >= 0))
