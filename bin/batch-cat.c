@@ -67,6 +67,12 @@ static _Noreturn void stop(struct work *w, int status)
 	die_input(status);
 }
 
+/* A column of single numbers is an array of one dimension, not N x 1. */
+static int npy_rank(const struct stream_column *c)
+{
+	return c->rank == 1 && c->dim[0] == 1 ? 0 : c->rank;
+}
+
 /* The column for --npy, which all inputs must have alike. */
 static int npy_find(struct work *w, const struct stream_head *h)
 {
@@ -86,7 +92,7 @@ static int npy_find(struct work *w, const struct stream_head *h)
 		return -1;
 	}
 	c = &h->column[i];
-	if (w->npy_begun && (c->type != w->npy.type || c->rank != w->npy.rank))
+	if (w->npy_begun && (c->type != w->npy.type || npy_rank(c) != w->npy.rank))
 		return fail("%s: column %s has another type", w->name, c->name);
 	w->npy_column = i;
 	return 0;
@@ -96,10 +102,11 @@ static int npy_sample(struct work *w, const struct walk *s)
 {
 	int c = w->npy_column;
 	const struct stream_column *column = &s->head->column[c];
-	size_t size = (size_t)column->rank * sizeof(uint32_t);
+	size_t size = (size_t)npy_rank(column) * sizeof(uint32_t);
 
 	if (!w->npy_begun) {
-		TRY(npy_begin(&w->npy, w->npy_file.fd, column->type, column->rank, s->dim[c]));
+		TRY(npy_begin(&w->npy, w->npy_file.fd, column->type, npy_rank(column),
+			      s->dim[c]));
 		w->npy_begun = 1;
 	}
 	if (memcmp(w->npy.dim, s->dim[c], size) != 0)
@@ -122,7 +129,9 @@ static void label_text(const struct work *w, const struct walk *s, char *to, siz
 		int32_t v = walk_i32(s, label, 0);
 		const char *class = class_names_get(&w->names, v);
 
-		snprintf(to, room, "%" PRId32 "%s%s", v, class ? " " : "", class ? class : "");
+		snprintf(to, room, "%" PRId32, v);
+		if (class && strcmp(class, to) != 0)
+			snprintf(to, room, "%" PRId32 " %s", v, class);
 	} else if (pair >= 0 && shares >= 0 && s->bytes[pair] == 8 && s->bytes[shares] == 8) {
 		float share[2];
 

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GLYPH_WIDE = 5, GLYPH_HIGH = 7, LINE_HIGH = 10, GAP = 4, PAPER = 255, EMPTY = 224 };
+enum { GLYPH_WIDE = 5, GLYPH_HIGH = 7, LINE_HIGH = 10, GAP = 4, PAPER = 255, EMPTY = 224,
+       ENLARGED = 96 };
 
 /* Rows of a glyph from the top, the leftmost point is bit 4. */
 static const struct {
@@ -136,58 +137,80 @@ static void draw_letter(struct image *out, int x, int y, char letter)
 				       3 * (size_t)(x + i), 0, 3);
 }
 
-/* As many letters as fit between x and end. */
-static void draw_line(struct image *out, int x, int y, int end, const char *text)
+/* What of a line of text fits: its begin; of the second line, a name, its end, where
+ * names differ. */
+static const char *fitting(const struct sheet_cell *c, int line, int letters)
 {
-	for (; *text && x + GLYPH_WIDE <= end; text++, x += GLYPH_WIDE + 1)
+	const char *text = c->line[line];
+	int n = (int)strlen(text);
+
+	return line == 1 && n > letters ? text + (n - letters) : text;
+}
+
+static void draw_line(struct image *out, int x, int y, const char *text, int letters)
+{
+	for (; *text && letters > 0; text++, letters--, x += GLYPH_WIDE + 1)
 		draw_letter(out, x, y, *text);
 }
 
-/* The pixel of a cell, whose image stands in its middle. */
-static const unsigned char *cell_pixel(const struct sheet *s, const struct sheet_cell *c, int x,
-				       int y)
+/* How the cells of a sheet are drawn. */
+struct grid {
+	int wide, high;         /* of a cell's image, in pixels drawn */
+	int zoom;               /* pixels drawn for one of the image */
+	int lines;              /* of text under it */
+};
+
+/* Cells as large as the largest image. Small images are enlarged to about `least`. */
+static struct grid lay_out(const struct sheet *s, int least)
+{
+	struct grid g = { 1, 1, 1, 0 };
+
+	for (int i = 0; i < s->count; i++) {
+		const struct sheet_cell *c = &s->cell[i];
+
+		if (c->image.width > g.wide)
+			g.wide = c->image.width;
+		if (c->image.height > g.high)
+			g.high = c->image.height;
+		for (int k = 0; k < 2; k++)
+			if (c->line[k][0] && k >= g.lines)
+				g.lines = k + 1;
+	}
+	g.zoom = least / (g.wide > g.high ? g.wide : g.high);
+	if (g.zoom < 1)
+		g.zoom = 1;
+	g.wide *= g.zoom;
+	g.high *= g.zoom;
+	return g;
+}
+
+/* Red, green, blue of a place in a cell, whose image stands in its middle. */
+static void cell_colour(const struct grid *g, const struct sheet_cell *c, int x, int y,
+			unsigned char rgb[3])
 {
 	const struct image *m = &c->image;
 
-	if (!m->data)
-		return NULL;
-	x -= (s->side - m->width) / 2;
-	y -= (s->side - m->height) / 2;
-	if (x < 0 || y < 0 || x >= m->width || y >= m->height)
-		return NULL;
-	return m->data + (size_t)y * m->stride + (size_t)(x * m->channels);
-}
+	x -= (g->wide - m->width * g->zoom) / 2;
+	y -= (g->high - m->height * g->zoom) / 2;
+	memset(rgb, EMPTY, 3);
+	if (!m->data || x < 0 || y < 0 || x >= m->width * g->zoom || y >= m->height * g->zoom)
+		return;
 
-/* Red, green, blue of a place in a cell. */
-static void cell_colour(const struct sheet *s, const struct sheet_cell *c, int x, int y,
-			unsigned char rgb[3])
-{
-	const unsigned char *p = cell_pixel(s, c, x, y);
+	const unsigned char *p = m->data + (size_t)(y / g->zoom) * m->stride +
+		(size_t)(x / g->zoom * m->channels);
 
-	if (!p)
-		memset(rgb, EMPTY, 3);
-	else if (c->image.channels == 3)
+	if (m->channels == 3)
 		memcpy(rgb, p, 3);
 	else
 		memset(rgb, p[0], 3);
 }
 
-/* Lines of text that any cell has. */
-static int lines(const struct sheet *s)
-{
-	int n = 0;
-
-	for (int i = 0; i < s->count; i++)
-		for (int k = 0; k < 2; k++)
-			if (s->cell[i].line[k][0] && k >= n)
-				n = k + 1;
-	return n;
-}
-
 int sheet_draw(const struct sheet *s, int across, struct image *out)
 {
-	int text = lines(s), wide = s->side + GAP, high = s->side + GAP + text * LINE_HIGH;
+	struct grid g = lay_out(s, ENLARGED);
+	int wide = g.wide + GAP, high = g.high + GAP + g.lines * LINE_HIGH;
 	int columns = s->count < across ? s->count : across;
+	int letters = (g.wide + 1) / (GLYPH_WIDE + 1);
 	int rows = columns ? (s->count + columns - 1) / columns : 0;
 
 	if (s->count == 0)
@@ -200,26 +223,27 @@ int sheet_draw(const struct sheet *s, int across, struct image *out)
 		const struct sheet_cell *c = &s->cell[i];
 		int x0 = GAP + i % columns * wide, y0 = GAP + i / columns * high;
 
-		for (int y = 0; y < s->side; y++)
-			for (int x = 0; x < s->side; x++)
-				cell_colour(s, c, x, y, out->data + (size_t)(y0 + y) * out->stride +
-					    3 * (size_t)(x0 + x));
-		for (int k = 0; k < text; k++)
-			draw_line(out, x0, y0 + s->side + 2 + k * LINE_HIGH, x0 + s->side,
-				  c->line[k]);
+		for (int y = 0; y < g.high; y++)
+			for (int x = 0; x < g.wide; x++)
+				cell_colour(&g, c, x, y, out->data + (size_t)(y0 + y) *
+					    out->stride + 3 * (size_t)(x0 + x));
+		for (int k = 0; k < g.lines; k++)
+			draw_line(out, x0, y0 + g.high + 2 + k * LINE_HIGH,
+				  fitting(c, k, letters), letters);
 	}
 	return 0;
 }
 
 /* One row of characters: two rows of pixels of the cells from..to-1. */
-static void show_row(const struct sheet *s, int from, int to, int y, struct text *out)
+static void show_row(const struct sheet *s, const struct grid *g, int from, int to, int y,
+		     struct text *out)
 {
 	for (int i = from; i < to; i++) {
-		for (int x = 0; x < s->side; x++) {
+		for (int x = 0; x < g->wide; x++) {
 			unsigned char up[3], down[3];
 
-			cell_colour(s, &s->cell[i], x, y, up);
-			cell_colour(s, &s->cell[i], x, y + 1, down);
+			cell_colour(g, &s->cell[i], x, y, up);
+			cell_colour(g, &s->cell[i], x, y + 1, down);
 			text_add(out, "\033[38;2;%d;%d;%dm\033[48;2;%d;%d;%dm\u2580", up[0], up[1],
 				 up[2], down[0], down[1], down[2]);
 		}
@@ -229,16 +253,17 @@ static void show_row(const struct sheet *s, int from, int to, int y, struct text
 
 void sheet_show(const struct sheet *s, int across, struct text *out)
 {
-	int text = lines(s);
+	struct grid g = lay_out(s, 1);
 
 	for (int from = 0; from < s->count; from += across) {
 		int to = from + across < s->count ? from + across : s->count;
 
-		for (int y = 0; y < s->side; y += 2)
-			show_row(s, from, to, y, out);
-		for (int k = 0; k < text; k++) {
+		for (int y = 0; y < g.high; y += 2)
+			show_row(s, &g, from, to, y, out);
+		for (int k = 0; k < g.lines; k++) {
 			for (int i = from; i < to; i++)
-				text_add(out, "%-*.*s ", s->side, s->side, s->cell[i].line[k]);
+				text_add(out, "%-*.*s ", g.wide, g.wide,
+					 fitting(&s->cell[i], k, g.wide));
 			text_add(out, "\n");
 		}
 	}

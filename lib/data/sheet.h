@@ -9,12 +9,12 @@
 #include "data/image.h"
 
 struct sheet_cell {
-	struct image image;     /* no larger than the cell; empty: nothing to show */
+	struct image image;     /* empty: nothing to show */
 	char line[2][64];       /* "" none */
 };
 
 struct sheet {
-	int side;               /* pixels of a cell each way; larger images are shrunk */
+	int side;               /* larger images are shrunk to this, either way */
 	int count, room;
 	struct sheet_cell *cell;
 };
@@ -22,7 +22,7 @@ struct sheet {
 /* Adds a cell; the image (NULL: none) is copied. Texts may be NULL. 0 or -1. */
 int sheet_add(struct sheet *, const struct image *, const char *first, const char *second);
 
-/* Draws all cells, so many side by side: 0 or -1. */
+/* Draws all cells, so many side by side, small images enlarged: 0 or -1. */
 int sheet_draw(const struct sheet *, int across, struct image *out);
 
 /* The same as text in half blocks of 24-bit colour (two pixels a character). */
