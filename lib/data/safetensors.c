@@ -357,6 +357,11 @@ struct safetensors_text safetensors_meta_at(const struct safetensors *s, int i)
 	return s->meta[i];
 }
 
+uint64_t safetensors_place(const struct safetensors *s, int i)
+{
+	return s->data + safetensors_tensor(s, i)->at;
+}
+
 int safetensors_fd(const struct safetensors *s)
 {
 	return s->fd;

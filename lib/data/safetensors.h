@@ -69,6 +69,8 @@ const char *safetensors_meta(const struct safetensors *, const char *key);
 int safetensors_metas(const struct safetensors *);
 struct safetensors_text safetensors_meta_at(const struct safetensors *, int i);
 
+/* Where the bytes of tensor i begin in the file. */
+uint64_t safetensors_place(const struct safetensors *, int i);
 /* The open descriptor and the path, borrowed: to compare files, to copy one whole. */
 int safetensors_fd(const struct safetensors *);
 const char *safetensors_path(const struct safetensors *);

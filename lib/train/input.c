@@ -44,6 +44,7 @@ struct input {
 	int64_t given;                  /* batches given back */
 	int64_t fails;                  /* the first batch that cannot be filled */
 	int status, left;
+	int over;               /* the taker saw the end */
 	char why[FAIL_MAX];
 };
 
@@ -479,6 +480,7 @@ static int last_batch(struct input *in, struct slot *s)
 		return fail("the pipes do not end together, near position %" PRIu64,
 			    s->batch.position + (uint64_t)s->batch.samples);
 	}
+	in->over = 1;
 	if (in->shape.remainder)
 		return s->batch.samples > 0;
 	in->left = s->batch.samples;
@@ -491,6 +493,9 @@ int input_take(struct input *in, struct batch **batch)
 	struct slot *s = &in->slot[n % SLOTS];
 	int r;
 
+	*batch = &s->batch;
+	if (in->over)
+		return 0;
 	pthread_mutex_lock(&in->lock);
 	while (s->done < in->from.lanes && n < in->fails && !stopped(in))
 		wait_a_little(in);
@@ -503,7 +508,6 @@ int input_take(struct input *in, struct batch **batch)
 		r = s->ended ? last_batch(in, s) : 1;
 	}
 	pthread_mutex_unlock(&in->lock);
-	*batch = &s->batch;
 	return r;
 }
 
@@ -524,6 +528,11 @@ int input_status(const struct input *in)
 int input_left(const struct input *in)
 {
 	return in->left;
+}
+
+uint64_t input_first(const struct input *in)
+{
+	return in->first;
 }
 
 uint64_t input_stride(const struct input *in)

@@ -71,6 +71,8 @@ void input_give(struct input *);
 int input_status(const struct input *);
 /* At the end: samples that did not fill a batch (0 with remainder). */
 int input_left(const struct input *);
+/* After input_start(): where the first sample of the first batch stands. */
+uint64_t input_first(const struct input *);
 /* Samples between two neighbours in a batch: 1, or N (above). */
 uint64_t input_stride(const struct input *);
 

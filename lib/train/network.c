@@ -1,7 +1,7 @@
 #include "train/network.h"
 
 #include "base/fail.h"
-#include "net/text.h"
+#include "net/net_text.h"
 #include "net/zoo.h"
 
 #include <stdio.h>

@@ -1,0 +1,278 @@
+#include "train/run.h"
+
+#include "base/fail.h"
+#include "train/signals.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What is gathered between two lines of the log. */
+struct gathered {
+	double loss, began, waited;
+	int64_t right, labelled, images;
+};
+
+/* ---- checkpoints ---- */
+
+/* Tells what became of the checkpoint begun before. */
+static void collect(struct run *r)
+{
+	int64_t step;
+	int e = saver_wait(r->saver, &step);
+
+	if (e < 0) {
+		r->save_failed = 1;
+		run_note(r, "checkpoint of step %" PRId64 " not written: %s; the one before stays",
+			 step, fail_why());
+	} else if (e > 0) {
+		run_log(r, json_pack("{s:s, s:I}", "event", "checkpoint", "step", (json_int_t)step));
+	}
+}
+
+void run_save(struct run *r, int wait)
+{
+	if (r->saved != r->step) {
+		collect(r);
+		if (machine_get(&r->machine, &r->state) < 0) {
+			r->save_failed = 1;
+			run_note(r, "no checkpoint: %s", fail_why());
+			return;
+		}
+		saver_begin(r->saver, run_meta(r), r->step);
+		r->saved = r->step;
+	}
+	if (wait)
+		collect(r);
+}
+
+/* ---- a step ---- */
+
+static void add_losses(const struct run *r, const struct batch *b, struct gathered *w)
+{
+	for (int i = 0; i < b->samples; i++) {
+		if (b->labels[2 * i] < 0)
+			continue;
+		w->labelled++;
+		w->loss += (double)r->machine.losses[2 * i];
+		w->right += r->machine.losses[2 * i + 1] > 0;
+	}
+	w->images += b->samples;
+}
+
+static double labelled(const struct batch *b)
+{
+	int n = 0;
+
+	for (int i = 0; i < b->samples; i++)
+		n += b->labels[2 * i] >= 0;
+	return n ? n : 1;
+}
+
+static struct train_moment moment(const struct run *r, const struct gathered *w, double lr,
+				  uint64_t images)
+{
+	double seconds = run_now() - w->began, n = (double)w->labelled;
+
+	return (struct train_moment){
+		.step = r->step, .steps = r->steps == INT64_MAX ? 0 : r->steps,
+		.epoch = run_epoch(r), .loss = n > 0 ? w->loss / n : (double)NAN,
+		.top1 = n > 0 ? (double)w->right / n : (double)NAN, .lr = lr,
+		.rate = seconds > 0 ? (double)w->images / seconds : 0,
+		.wait = seconds > 0 ? w->waited / seconds : 0, .images = images,
+	};
+}
+
+static void tell(struct run *r, const struct train_moment *m)
+{
+	run_log(r, json_pack("{s:s, s:I, s:o, s:I, s:o, s:o, s:f, s:f, s:f}", "event", "step",
+			     "step", (json_int_t)m->step, "epoch", json_finite(m->epoch),
+			     "position", (json_int_t)r->position, "loss", json_finite(m->loss),
+			     "top1", json_finite(m->top1), "lr", m->lr, "rate", m->rate,
+			     "wait", m->wait));
+	if (r->t->tell.line)
+		r->t->tell.line(r->t->tell.context, m);
+}
+
+/* A loss or gradient that is not finite: nothing was updated. */
+static int not_finite(struct run *r, const struct batch *b)
+{
+	char why[FAIL_MAX];
+
+	machine_find_trouble(&r->machine, b, input_stride(r->input));
+	snprintf(why, sizeof(why), "%s", fail_why());
+	if (!r->machine.failed)
+		run_save(r, 1);
+	r->status = 1;
+	return fail("step %" PRId64 ": not finite: %s", r->step + 1, why);
+}
+
+/* Takes the step of a batch: 0 or -1. *lr: the rate it took. */
+static int take_step(struct run *r, const struct batch *b, double *lr)
+{
+	struct control c = {
+		.seed = (uint64_t)r->set.seed, .position = b->position, .step = r->step,
+		.count = labelled(b) };
+	int halted = 0;
+
+	c.lr = *lr = schedule_lr(&r->schedule, r->step);
+	r->status = 3;
+	TRY(machine_step(&r->machine, b, &c, input_stride(r->input), &halted));
+	return halted ? not_finite(r, b) : 0;
+}
+
+/* After a step: log, checkpoint, validation where they are due. */
+static void after_step(struct run *r, struct gathered *w, double lr, uint64_t before, uint64_t images)
+{
+	const struct train *t = r->t;
+	struct train_moment m = moment(r, w, lr, images);
+
+	if (t->tell.step)
+		t->tell.step(t->tell.context, &m);
+	if (r->step % t->log_every == 0 || r->step == r->steps) {
+		tell(r, &m);
+		*w = (struct gathered){ .began = run_now() };
+	}
+	if (saver_idle(r->saver))
+		collect(r);
+
+	int val = t->val_command && period_due(&t->val_every, r->step, before, r->position,
+					       r->epoch_size);
+	if (val || period_due(&t->save_every, r->step, before, r->position, r->epoch_size))
+		run_save(r, 0);
+	if (val && r->step != r->steps) {
+		double began = run_now();
+
+		run_validate(r);
+		w->began += run_now() - began;  /* not the trainer's time */
+	}
+}
+
+/* ---- the ends ---- */
+
+static int stop_by_signal(struct run *r, int signo, int *signal_out)
+{
+	run_save(r, 1);
+	if (signo == SIGTERM) {
+		r->status = 75;
+		return 0;
+	}
+	*signal_out = signo;
+	return 0;
+}
+
+/* The input failed: the last whole step is kept; who broke it may have been a signal to
+ * all of the pipeline, which comes a moment later. */
+static int input_lost(struct run *r, int *signal_out)
+{
+	char why[FAIL_MAX];
+	int status = input_status(r->input), signo;
+
+	snprintf(why, sizeof(why), "%s", fail_why());
+	if (r->step > 0)
+		run_save(r, 1);
+	signo = status == 4 ? signals_wait(2) : signals_came();
+	if (signo)
+		return stop_by_signal(r, signo, signal_out);
+	r->status = status;
+	return fail("%s", why);
+}
+
+/* The input ended as it should: was it enough? */
+static int input_ended(struct run *r, int64_t first)
+{
+	int left = input_left(r->input);
+
+	if (left)
+		run_note(r, "%d samples at the end did not fill a batch of %d", left,
+			 (int)r->set.batch);
+	if (r->steps != INT64_MAX && r->step < r->steps) {
+		if (r->step > first)
+			run_save(r, 1);
+		r->status = 4;
+		return fail("the input ended at position %" PRIu64 ", after step %" PRId64 " of %" PRId64
+			    "%s", r->position + (uint64_t)left, r->step, r->steps,
+			    r->step ? "; --resume goes on" : "");
+	}
+	if (r->step == first) {
+		r->status = 1;
+		return fail("no full batch: %d samples, a batch has %d", left, (int)r->set.batch);
+	}
+	return 0;
+}
+
+static int finish(struct run *r)
+{
+	run_save(r, 1);
+	if (r->t->val_command)
+		run_validate(r);
+	r->status = r->save_failed || r->log.failed ? 3 : r->val_failed ? 4 : 0;
+	return 0;
+}
+
+/* All steps of --epochs are taken: what is left of the last epoch must end properly. */
+static int look_at_rest(struct run *r, int *signal_out)
+{
+	struct batch *b;
+	int got;
+
+	if (r->set.steps != SETTING_NONE)
+		return 0;
+	got = input_take(r->input, &b);
+	if (got < 0)
+		return signals_came() ? 0 : input_lost(r, signal_out);
+	if (!got && input_left(r->input))
+		run_note(r, "%d samples at the end did not fill a batch of %d",
+			 input_left(r->input), (int)r->set.batch);
+	return 0;
+}
+
+/* A checkpoint is written before its validation: one that was due is made up for. */
+static void validate_again(struct run *r)
+{
+	uint64_t step = (uint64_t)r->set.batch;
+
+	if (r->from && r->t->val_command && r->position >= step &&
+	    period_due(&r->t->val_every, r->step, r->position - step, r->position, r->epoch_size))
+		run_validate(r);
+}
+
+int run_loop(struct run *r, int *signal_out)
+{
+	struct gathered w = { .began = run_now() };
+	int64_t first = r->step;
+	uint64_t images = 0;
+
+	validate_again(r);
+	while (r->step < r->steps) {
+		uint64_t before = r->position;
+		double lr, began = run_now();
+		struct batch *b;
+		int signo = signals_came(), got;
+
+		if (signo)
+			return stop_by_signal(r, signo, signal_out);
+		got = input_take(r->input, &b);
+		w.waited += run_now() - began;
+		if (got < 0) {
+			signo = signals_came();
+			return signo ? stop_by_signal(r, signo, signal_out) : input_lost(r, signal_out);
+		}
+		if (!got) {
+			TRY(input_ended(r, first));
+			return finish(r);
+		}
+		TRY(take_step(r, b, &lr));
+		add_losses(r, b, &w);
+		r->step++;
+		r->position = b->position + (uint64_t)b->samples * input_stride(r->input);
+		images += (uint64_t)b->samples;
+		input_give(r->input);
+		after_step(r, &w, lr, before, images);
+	}
+	TRY(look_at_rest(r, signal_out));
+	if (*signal_out || r->status == 75)
+		return 0;
+	return finish(r);
+}

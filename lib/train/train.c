@@ -1,0 +1,361 @@
+#include "train/train.h"
+
+#include "base/fail.h"
+#include "base/version.h"
+#include "train/run.h"
+#include "train/signals.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+double run_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+double run_epoch(const struct run *r)
+{
+	return r->epoch_size ? (double)r->position / (double)r->epoch_size : (double)NAN;
+}
+
+json_t *json_finite(double v)
+{
+	return isfinite(v) ? json_real(v) : json_null();
+}
+
+void run_note(struct run *r, const char *fmt, ...)
+{
+	char text[FAIL_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (r->t->tell.note)
+		r->t->tell.note(r->t->tell.context, text);
+	run_log(r, json_pack("{s:s, s:I, s:s}", "event", "note", "step", (json_int_t)r->step,
+			     "text", text));
+}
+
+void run_log(struct run *r, json_t *line)
+{
+	if (runlog_write(&r->log, line) < 0 && r->t->tell.note)
+		r->t->tell.note(r->t->tell.context, fail_why());
+}
+
+/* ---- the start, in the order in which mistakes are best told ---- */
+
+static int open_folder(struct run *r)
+{
+	const struct train *t = r->t;
+	int has = folder_has_run(t->folder);
+
+	TRY(has);
+	if (has && !t->resume) {
+		r->status = 2;
+		return fail("%s: a run is there already: --resume goes on with it", t->folder);
+	}
+	TRY(folder_open(&r->folder, t->folder, t->keep));
+	if (!has)
+		return 0;
+	char *name = folder_name(t->folder, "last.safetensors");
+	if (!name)
+		return -1;
+	r->from = safetensors_open(name, &r->status);
+	free(name);
+	if (!r->from)
+		return -1;
+	r->status = 1;
+	TRY(run_take_meta(r));
+	r->status = 3;
+	return 0;
+}
+
+static int open_log(struct run *r)
+{
+	char *name = r->t->log ? strdup(r->t->log) : folder_name(r->t->folder, "log.ndjson");
+	int e = name ? runlog_open(&r->log, name) : fail("out of memory");
+
+	free(name);
+	return e;
+}
+
+static int open_network(struct run *r)
+{
+	const struct train *t = r->t;
+
+	r->status = 1;
+	if (t->network)
+		return network_open(&r->network, t->network, t->set, t->sets);
+	if (!r->from || t->sets) {
+		r->status = 2;
+		return fail("%s", t->sets && r->from ? "--set: say the network again" : "no network");
+	}
+	if (network_from(&r->network, safetensors_meta(r->from, "network"),
+			 safetensors_meta(r->from, "network.text"),
+			 safetensors_meta(r->from, "network.settings")) < 0)
+		return fail_add("%s", safetensors_path(r->from));
+	return 0;
+}
+
+static int open_input(struct run *r)
+{
+	struct input_from from = r->t->input;
+
+	from.stop = signals_came;
+	from.start = r->position;
+	from.strict = r->t->resume;
+	r->input = input_open(&from, &r->status);
+	return r->input ? 0 : -1;
+}
+
+/* What the stream decides where nothing else did. */
+static int settle(struct run *r)
+{
+	const struct stream_head *h = input_head(r->input);
+	int lanes = r->t->input.lanes;
+
+	r->status = 2;
+	if (h->parts > 1 && (int)h->parts != lanes)
+		return fail("the input is one of %u dealt parts: a run takes all of them side by side "
+			    "(--pipe, --pipes %u)", h->parts, h->parts);
+	if (r->set.batch == SETTING_NONE)
+		r->set.batch = (int64_t)h->record_max * lanes;
+	if (r->set.batch < 1 || r->set.batch % (r->machine.count * lanes))
+		return fail("a batch of %" PRId64 " cannot be shared equally by %d devices and %d pipes",
+			    r->set.batch, r->machine.count, lanes);
+	if (r->set.seed == SETTING_NONE) {
+		char *seed = stream_meta(h, "seed");
+
+		r->set.seed = seed ? strtoll(seed, NULL, 10) : 0;
+		free(seed);
+	}
+	r->epoch_size = h->epoch ? h->epoch : h->samples == STREAM_UNKNOWN ? 0 : h->samples;
+	return 0;
+}
+
+static int make_schedule(struct run *r)
+{
+	double per_epoch = (double)r->epoch_size / (double)r->set.batch;
+	struct schedule *s = &r->schedule;
+
+	r->status = 2;
+	TRY(schedule_kind(r->set.schedule, &s->kind));
+	if (!r->epoch_size && (!isnan(r->set.epochs) || s->kind == SCHEDULE_STEP || r->set.warmup > 0))
+		return fail("the stream does not say how many samples an epoch has: "
+			    "--epochs, --warmup and --schedule step cannot be used");
+	r->steps = r->set.steps != SETTING_NONE ? r->set.steps
+		 : isnan(r->set.epochs) ? INT64_MAX
+		 : (int64_t)(r->set.epochs * (double)r->epoch_size / (double)r->set.batch);
+	if (r->steps == INT64_MAX && (s->kind == SCHEDULE_COSINE || s->kind == SCHEDULE_LINEAR))
+		return fail("--schedule %s: needs --epochs or --steps", r->set.schedule);
+	s->lr = r->set.lr;
+	s->final = r->set.final_lr;
+	s->from = r->set.warmup_from;
+	s->factor = r->set.factor;
+	s->total = (double)r->steps;
+	s->warmup = r->epoch_size ? r->set.warmup * per_epoch : 0;
+	if (s->kind == SCHEDULE_STEP && schedule_drops(s, r->set.drops, per_epoch) < 0)
+		return fail_add("--drop-epochs");
+	return 0;
+}
+
+/* The network, for the classes and the images of the data. */
+static int settle_network(struct run *r)
+{
+	const struct stream_head *h = input_head(r->input);
+
+	r->status = 1;
+	TRY(network_expand(&r->network, (int)h->classes));
+	TRY(run_fix_meta(r));
+	r->status = 2;
+	return run_judge_changes(r);
+}
+
+static int start_machine(struct run *r)
+{
+	struct program_options o = {
+		.training = 1, .batch = (int)(r->set.batch / r->machine.count),
+		.devices = r->machine.count, .sync_bn = r->set.sync_bn,
+		.smoothing = r->set.smoothing, .normalise = r->normalise,
+		.optimizer = { strcmp(r->set.optimizer, "sgd") ? r->set.momentum : 0, r->set.decay,
+			       r->set.nesterov } };
+	json_t *devices = machine_describe(&r->machine), *how = NULL, *old = NULL;
+	int changed = 0, e;
+
+	if (r->from) {
+		old = meta_json(r->from, "devices");
+		changed = r->t->allow_change && json_array_size(r->changes);
+		if (!json_equal(old, devices)) {
+			json_array_append_new(r->changed, json_string("devices"));
+			changed = 1;
+		}
+		how = meta_json(r->from, "how");
+	}
+	json_decref(old);
+	json_decref(devices);
+	e = run_judge_changes(r);
+	r->status = 3;
+	if (!e)
+		e = machine_train(&r->machine, r->network.graph, &o, changed ? NULL : how);
+	json_decref(how);
+	return e;
+}
+
+static int fill_state(struct run *r)
+{
+	int slots = r->machine.device[0].train->options.optimizer.momentum > 0;
+
+	r->status = 3;
+	TRY(state_make(&r->state, r->network.graph, slots));
+	state_init(&r->state, (uint64_t)r->set.seed);
+	if (r->from) {
+		TRY(state_read(&r->state, r->from, slots ? STATE_SLOTS : 0, &r->status));
+	} else if (r->t->init) {
+		struct safetensors *f = safetensors_open(r->t->init, &r->status);
+		int e = f ? state_read(&r->state, f, 0, &r->status) : -1;
+
+		safetensors_close(f);
+		TRY(e);
+	}
+	r->status = 3;
+	return machine_put(&r->machine, &r->state);
+}
+
+static int start_input(struct run *r)
+{
+	struct input_shape shape = {
+		.room = (int)r->set.batch, .image = r->network.graph->input, .views = 1,
+		.classes = r->network.graph->classes };
+
+	if (input_start(r->input, &shape) < 0) {
+		r->status = input_status(r->input);
+		return -1;
+	}
+	if (!r->from)
+		r->position = input_first(r->input);
+	return 0;
+}
+
+static void log_begin(struct run *r)
+{
+	json_t *line = json_pack("{s:s, s:s, s:s, s:O, s:I, s:I, s:I, s:I, s:o, s:o, s:b, s:I}",
+				 "event", "begin", "version", MILLRACE_VERSION,
+				 "network", r->network.name, "settings", r->network.settings,
+				 "step", (json_int_t)r->step, "position", (json_int_t)r->position,
+				 "parameters", (json_int_t)graph_count(r->network.graph, 1, 0),
+				 "epoch_size", (json_int_t)r->epoch_size,
+				 "options", settings_json(&r->set),
+				 "devices", machine_describe(&r->machine),
+				 "resumed", r->from != NULL, "time", (json_int_t)time(NULL));
+	static const char *const keys[] = { "normalise", "order", "provenance" };
+
+	if (r->steps != INT64_MAX)
+		json_object_set_new(line, "steps", json_integer(r->steps));
+	for (int i = 0; i < 3; i++) {
+		const char *text = json_string_value(json_object_get(r->fixed, keys[i]));
+
+		if (text)
+			json_object_set_new(line, keys[i], json_loads(text, JSON_DECODE_ANY, NULL));
+	}
+	run_log(r, line);
+}
+
+/* 1 if the checkpoint stands at the last step: no input is needed to know that. */
+static int complete(const struct run *r)
+{
+	const char *size = r->from ? safetensors_meta(r->from, "epoch.size") : NULL;
+	double epoch = size ? strtod(size, NULL) : 0;
+
+	if (!r->from || r->set.batch == SETTING_NONE)
+		return 0;
+	if (r->set.steps != SETTING_NONE)
+		return r->step >= r->set.steps;
+	return epoch > 0 && !isnan(r->set.epochs) &&
+	       r->step >= (int64_t)(r->set.epochs * epoch / (double)r->set.batch);
+}
+
+/* 1: started; 0: there is nothing to do; -1. */
+static int start(struct run *r)
+{
+	r->status = 3;
+	TRY(open_folder(r));
+	settings_resolve(&r->set, r->options, r->changed);
+	r->status = 2;
+	TRY(settings_check(&r->set));
+	if (complete(r)) {
+		run_note(r, "the run is complete, at step %" PRId64, r->step);
+		r->status = 0;
+		return 0;
+	}
+	TRY(open_network(r));
+	r->status = 3;
+	TRY(machine_open(&r->machine, r->set.devices, r->t->threads));
+	TRY(open_input(r));
+	TRY(settle(r));
+	TRY(settle_network(r));
+	TRY(make_schedule(r));
+	r->status = 3;
+	TRY(open_log(r));
+	TRY(start_machine(r));
+	TRY(fill_state(r));
+	TRY(start_input(r));
+	TRY(run_probe_validation(r));
+	r->status = 3;
+	r->saver = saver_open(&r->folder, &r->state);
+	return r->saver ? 1 : -1;
+}
+
+static void release(struct run *r)
+{
+	char why[FAIL_MAX];
+
+	snprintf(why, sizeof(why), "%s", fail_why());
+	saver_close(r->saver);
+	input_close(r->input);
+	machine_close(&r->machine);
+	state_release(&r->state);
+	network_release(&r->network);
+	safetensors_close(r->from);
+	folder_close(&r->folder);
+	runlog_close(&r->log);
+	json_decref(r->options);
+	json_decref(r->fixed);
+	json_decref(r->changes);
+	json_decref(r->changed);
+	fail("%s", why);
+}
+
+int train_run(const struct train *t, int *status, int *signal)
+{
+	struct run r = {
+		.t = t, .set = t->settings, .folder = { .lock = -1 }, .log = { .fd = -1 },
+		.best = -1, .best_step = -1, .saved = -1, .changes = json_array(),
+		.changed = json_array() };
+	int e = start(&r);
+
+	*signal = 0;
+	if (e > 0) {
+		log_begin(&r);
+		if (r.from)
+			r.saved = r.step;
+		e = run_loop(&r, signal);
+		run_log(&r, json_pack("{s:s, s:I, s:I, s:i, s:s}", "event", "end", "step",
+				      (json_int_t)r.step, "position", (json_int_t)r.position,
+				      "status", r.status, "reason", e < 0 ? fail_why() : ""));
+	} else if (e < 0 && signals_came()) {
+		/* Nothing was trained: there is nothing to keep. */
+		*signal = signals_came();
+		e = 0;
+	}
+	*status = r.status;
+	release(&r);
+	return e;
+}
