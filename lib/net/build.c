@@ -120,8 +120,8 @@ static int again(struct expander *x, const struct symbol *name, const struct par
 
 	if (!old->shared || !w->shared)
 		return expand_fail(x, at, ins,
-				   "two parameters are named %s; the other is at line %d. Label the "
-				   "steps, put the chain in [ ], or share it",
+				   "two parameters are named %s; the other is at line %d. Label "
+				   "the steps, put the chain in [ ], or share it",
 				   name->text, name->at.line);
 	for (int i = 0; i < s->rank && same; i++)
 		same = old->dim[i] == s->dim[i];
@@ -215,8 +215,8 @@ static int distribution(struct expander *x, const struct op_rest *rest, const st
 	return 0;
 }
 
-static int own_all(struct expander *x, int index, const struct shape *in, const struct op_rest *rest,
-		   const struct where *w, struct at at, const struct values *ins)
+static int own_all(struct expander *x, int index, const struct shape *in,
+		   const struct op_rest *rest, const struct where *w, struct at at, const struct values *ins)
 {
 	struct param_spec spec[NODE_PARAMS] = { { 0 } };
 	int op = x->g.node[index].op;

@@ -44,6 +44,19 @@ static int pad_side(struct node *n, int i, int size, int64_t span)
 	return 0;
 }
 
+/* Arguments whose numbers the window has: the height's. */
+static void keep_numbers(struct node *n)
+{
+	for (int i = 0; i < op_args(n->op); i++) {
+		enum arg_kind kind = op_row(n->op)->arg[i].kind;
+
+		if (kind == ARG_WINDOW)
+			n->arg[i] = n->window.k[0];
+		else if (kind == ARG_STRIDE)
+			n->arg[i] = n->window.s[0];
+	}
+}
+
 /* Resolves the window and gives the output's height and width. */
 static int window(struct node *n, const struct shape *in, int64_t out[2])
 {
@@ -56,6 +69,7 @@ static int window(struct node *n, const struct shape *in, int64_t out[2])
 		w->s[i] = w->s[i] ? w->s[i] : w->k[i];
 		w->dilation[i] = w->dilation[i] ? w->dilation[i] : 1;
 	}
+	keep_numbers(n);
 	for (int i = 0; i < 2; i++) {
 		int64_t span = (int64_t)(w->k[i] - 1) * w->dilation[i] + 1, room;
 
@@ -261,47 +275,49 @@ static const struct op table[OP_WORDS] = {
 	[OP_INPUT] = { "input", .shape = shape_same },
 	[OP_CONV] = {
 		"conv",
-		{ { "k", ARG_WINDOW, ARG_REQUIRED }, { "c", ARG_SIZE, ARG_REQUIRED },
-		  { "s", ARG_STRIDE, 1 }, { "pad", ARG_PAD, PAD_HALF },
-		  { "dilation", ARG_DILATION, 1 }, { "groups", ARG_SIZE, 1 },
-		  { "bias", ARG_FLAG, 0 }, { "init", ARG_INIT, 0 } },
+		.arg = { { "k", ARG_WINDOW, ARG_REQUIRED }, { "c", ARG_SIZE, ARG_REQUIRED },
+			 { "s", ARG_STRIDE, 1 }, { "pad", ARG_PAD, PAD_HALF },
+			 { "dilation", ARG_DILATION, 1 }, { "groups", ARG_SIZE, 1 },
+			 { "bias", ARG_FLAG, 0 }, { "init", ARG_INIT, 0 } },
 		.shape = shape_conv, .params = params_conv
 	},
 	[OP_LINEAR] = {
 		"linear",
-		{ { "c", ARG_SIZE, ARG_REQUIRED }, { "bias", ARG_FLAG, 1 }, { "init", ARG_INIT, 0 } },
+		.arg = { { "c", ARG_SIZE, ARG_REQUIRED }, { "bias", ARG_FLAG, 1 },
+			 { "init", ARG_INIT, 0 } },
 		.shape = shape_linear, .params = params_linear
 	},
 	[OP_BN] = {
 		"bn",
-		{ { "eps", ARG_REAL, 1e-5 }, { "decay", ARG_REAL, 0.9 }, { "gain", ARG_FLAG, 1 },
-		  { "bias", ARG_FLAG, 1 }, { "init", ARG_REAL, 1 } },
+		.arg = { { "eps", ARG_REAL, 1e-5 }, { "decay", ARG_REAL, 0.9 },
+			 { "gain", ARG_FLAG, 1 }, { "bias", ARG_FLAG, 1 }, { "init", ARG_REAL, 1 } },
 		.shape = shape_same, .params = params_bn
 	},
 	[OP_LAYERNORM] = {
-		"layernorm", { { "eps", ARG_REAL, 1e-5 } },
+		"layernorm", .arg = { { "eps", ARG_REAL, 1e-5 } },
 		.shape = shape_same, .params = params_layernorm
 	},
 	[OP_SCALE] = {
-		"scale", { { "init", ARG_REAL, 1 } },
+		"scale", .arg = { { "init", ARG_REAL, 1 } },
 		.shape = shape_same, .params = params_scale
 	},
 	[OP_LRN] = {
 		"lrn",
-		{ { "n", ARG_SIZE, 5 }, { "alpha", ARG_REAL, 1e-4 }, { "beta", ARG_REAL, 0.75 },
-		  { "k", ARG_REAL, 1 } },
+		.arg = { { "n", ARG_SIZE, 5 }, { "alpha", ARG_REAL, 1e-4 },
+			 { "beta", ARG_REAL, 0.75 }, { "k", ARG_REAL, 1 } },
 		.shape = shape_same
 	},
 	[OP_MAXPOOL] = {
 		"maxpool",
-		{ { "k", ARG_WINDOW, ARG_ALL }, { "s", ARG_STRIDE, ARG_AS_K }, { "pad", ARG_PAD, 0 },
-		  { "ceil", ARG_FLAG, 0 } },
+		.arg = { { "k", ARG_WINDOW, ARG_ALL }, { "s", ARG_STRIDE, ARG_AS_K },
+			 { "pad", ARG_PAD, 0 }, { "ceil", ARG_FLAG, 0 } },
 		.shape = shape_pool
 	},
 	[OP_AVGPOOL] = {
 		"avgpool",
-		{ { "k", ARG_WINDOW, ARG_ALL }, { "s", ARG_STRIDE, ARG_AS_K }, { "pad", ARG_PAD, 0 },
-		  { "ceil", ARG_FLAG, 0 }, { "countpad", ARG_FLAG, 0 } },
+		.arg = { { "k", ARG_WINDOW, ARG_ALL }, { "s", ARG_STRIDE, ARG_AS_K },
+			 { "pad", ARG_PAD, 0 }, { "ceil", ARG_FLAG, 0 },
+			 { "countpad", ARG_FLAG, 0 } },
 		.shape = shape_pool
 	},
 	[OP_RELU] = { "relu", .shape = shape_same },
@@ -312,30 +328,33 @@ static const struct op table[OP_WORDS] = {
 	[OP_GELU] = { "gelu", .shape = shape_same },
 	[OP_HARDSWISH] = { "hardswish", .shape = shape_same },
 	[OP_HARDSIGMOID] = { "hardsigmoid", .shape = shape_same },
-	[OP_DROPOUT] = { "dropout", { { "p", ARG_REAL, 0.5 } }, .shape = shape_drop },
+	[OP_DROPOUT] = { "dropout", .arg = { { "p", ARG_REAL, 0.5 } }, .shape = shape_drop },
 	[OP_DROPPATH] = {
-		"droppath", { { "p", ARG_REAL, ARG_REQUIRED }, { "ramp", ARG_REAL, 0 } },
+		"droppath", .arg = { { "p", ARG_REAL, ARG_REQUIRED }, { "ramp", ARG_REAL, 0 } },
 		.shape = shape_drop
 	},
 	[OP_PAD] = {
 		"pad",
-		{ { "top", ARG_WHOLE, 0 }, { "bottom", ARG_WHOLE, 0 }, { "left", ARG_WHOLE, 0 },
-		  { "right", ARG_WHOLE, 0 }, { "front", ARG_WHOLE, 0 }, { "back", ARG_WHOLE, 0 } },
+		.arg = { { "top", ARG_WHOLE, 0 }, { "bottom", ARG_WHOLE, 0 },
+			 { "left", ARG_WHOLE, 0 }, { "right", ARG_WHOLE, 0 },
+			 { "front", ARG_WHOLE, 0 }, { "back", ARG_WHOLE, 0 } },
 		.shape = shape_pad
 	},
 	[OP_SLICE] = {
-		"slice", { { "from", ARG_WHOLE, ARG_REQUIRED }, { "to", ARG_WHOLE, ARG_REQUIRED } },
+		"slice",
+		.arg = { { "from", ARG_WHOLE, ARG_REQUIRED }, { "to", ARG_WHOLE, ARG_REQUIRED } },
 		.shape = shape_slice
 	},
 	[OP_SHUFFLE] = {
-		"shuffle", { { "groups", ARG_SIZE, ARG_REQUIRED } },
+		"shuffle", .arg = { { "groups", ARG_SIZE, ARG_REQUIRED } },
 		.shape = shape_shuffle
 	},
 	[OP_SUM] = { "sum", .branches = 1, .shape = shape_sum },
 	[OP_CAT] = { "cat", .branches = 1, .shape = shape_cat },
 	[OP_MUL] = { "mul", .branches = 1, .shape = shape_mul },
 	[OP_AUX] = {
-		"aux", { { "weight", ARG_REAL, ARG_REQUIRED }, { "head", ARG_CHAIN, ARG_REQUIRED } }
+		"aux",
+		.arg = { { "weight", ARG_REAL, ARG_REQUIRED }, { "head", ARG_CHAIN, ARG_REQUIRED } }
 	},
 };
 

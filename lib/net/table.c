@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_MOST = 36, STEP_MOST = 26 };
+enum { COLUMNS = 100, STEP_MOST = 24 };
 
 /* Parameters without statistics that a node is the first to own. */
 static int64_t owned(const struct graph *g, int index, int *seen)
@@ -27,13 +27,6 @@ static int64_t owned(const struct graph *g, int index, int *seen)
 	return sum;
 }
 
-static int width_of(const char *text, int most)
-{
-	size_t n = strlen(text);
-
-	return n > (size_t)most ? most : (int)n;
-}
-
 /* The end of a text that is too long says more of a name; the beginning of a step. */
 static void add_cell(struct text *t, const char *s, int width, int keep_end)
 {
@@ -45,6 +38,16 @@ static void add_cell(struct text *t, const char *s, int width, int keep_end)
 		text_add(t, "..%s", s + n - width + 2);
 	else
 		text_add(t, "%.*s..", width - 2, s);
+}
+
+static void at_least(int *width, int n)
+{
+	*width = n > *width ? n : *width;
+}
+
+static int digits(int64_t n)
+{
+	return snprintf(NULL, 0, "%" PRId64, n);
 }
 
 static void add_number(struct text *t, int width, int64_t n)
@@ -78,40 +81,56 @@ static void add_sums(const struct graph *g, struct text *t)
 			 g->heads, aux, graph_madds(g, 1) - graph_madds(g, 0));
 }
 
-void net_write_table(const struct graph *g, struct text *t)
+struct columns { int name, step, output, params, madds; };
+
+static char *words_of(const struct graph *g, const struct node *n)
 {
-	int name = 5, step = 4, output = 6, seen = 0;
-	char shape[64];
+	struct text t = { 0 };
 
-	for (const struct node *n = g->node; n < g->node + g->nodes; n++) {
-		struct text s = { 0 };
-		char *words;
+	step_write(g, n, 0, &t);
+	return text_take(&t);
+}
 
-		step_write(g, n, 0, &s);
-		words = text_take(&s);
-		if (words && width_of(words, STEP_MOST) > step)
-			step = width_of(words, STEP_MOST);
-		free(words);
-		if (width_of(n->label, NAME_MOST) > name)
-			name = width_of(n->label, NAME_MOST);
-		if (width_of(shape_show(shape, &n->shape), 20) > output)
-			output = width_of(shape, 20);
-	}
-	text_add(t, "%-*s  %-*s  %*s  %10s  %13s\n", name, "layer", step, "step", output, "output",
-		 "parameters", "multiply-adds");
+/* As wide as what stands in them; of names what is left of a line. */
+static struct columns measure(const struct graph *g)
+{
+	struct columns c = { 5, 4, 6, 10, 13 };
+	int seen = 0, left;
+
 	for (int i = 0; i < g->nodes; i++) {
 		const struct node *n = &g->node[i];
-		struct text s = { 0 };
-		char *words;
+		char *words = words_of(g, n), shape[64];
 
-		step_write(g, n, 0, &s);
-		words = text_take(&s);
-		add_cell(t, n->label, name, 1);
+		at_least(&c.name, (int)strlen(n->label));
+		at_least(&c.step, words ? (int)strlen(words) : 0);
+		at_least(&c.output, (int)strlen(shape_show(shape, &n->shape)));
+		at_least(&c.params, digits(owned(g, i, &seen)));
+		at_least(&c.madds, digits(n->madds));
+		free(words);
+	}
+	c.step = c.step < STEP_MOST ? c.step : STEP_MOST;
+	left = COLUMNS - c.step - c.output - c.params - c.madds - 4 * 2;
+	c.name = c.name < left ? c.name : left;
+	return c;
+}
+
+void net_write_table(const struct graph *g, struct text *t)
+{
+	const struct columns c = measure(g);
+	int seen = 0;
+
+	text_add(t, "%-*s  %-*s  %*s  %*s  %*s\n", c.name, "layer", c.step, "step", c.output,
+		 "output", c.params, "parameters", c.madds, "multiply-adds");
+	for (int i = 0; i < g->nodes; i++) {
+		const struct node *n = &g->node[i];
+		char *words = words_of(g, n), shape[64];
+
+		add_cell(t, n->label, c.name, 1);
 		text_add(t, "  ");
-		add_cell(t, words ? words : "", step, 0);
-		text_add(t, "  %*s", output, shape_show(shape, &n->shape));
-		add_number(t, 10, owned(g, i, &seen));
-		add_number(t, 13, n->madds);
+		add_cell(t, words ? words : "", c.step, 0);
+		text_add(t, "  %*s", c.output, shape_show(shape, &n->shape));
+		add_number(t, c.params, owned(g, i, &seen));
+		add_number(t, c.madds, n->madds);
 		end_line(t);
 		free(words);
 	}
