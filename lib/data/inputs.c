@@ -66,8 +66,10 @@ static int once(struct inputs *in, uint32_t class, const char *path)
 		return fail("no memory");
 	rc = names_add(&in->seen, t.data, t.length, &number);
 	text_release(&t);
-	return rc ? rc : fail("%s: its class has another image named %s", path,
-			      inputs_name(in, path));
+	if (!rc)
+		rc = fail("%s: its class has another image named %s", path,
+			  inputs_name(in, path));
+	return rc < 0 ? -1 : 0;
 }
 
 static int add(struct inputs *in, const char *path, uint32_t class, uint64_t offset,
