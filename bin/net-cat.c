@@ -42,7 +42,8 @@ static void print(struct text *t)
 {
 	if (t->failed)
 		die(STATUS_SYSTEM, "out of memory");
-	fwrite(t->data, 1, t->length, stdout);
+	if (t->length)
+		fwrite(t->data, 1, t->length, stdout);
 	text_release(t);
 }
 
