@@ -2,7 +2,7 @@
 # Images become shards: from folders, lists, tar archives and archives of archives; the
 # same bytes from each, at any number of threads; what cannot be packed is refused whole.
 . "${0%/*}/lib.sh"
-plan 67
+plan 66
 tar=$ROOT/examples/digits.tar
 
 mkdir all photos
