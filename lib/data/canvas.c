@@ -3,6 +3,7 @@
 #include "base/fail.h"
 #include "data/exif.h"
 #include "data/jpeg.h"
+#include "data/png.h"
 #include "data/ppm.h"
 #include "data/probe.h"
 #include "data/resize.h"
@@ -134,6 +135,13 @@ static int open_ppm(struct canvas *c, const void *data, size_t n, int flags)
 	return ppm.channels == 1 && !(flags & CANVAS_GREY) ? widen(c) : 0;
 }
 
+static int open_png(struct canvas *c, const void *data, size_t n, int flags)
+{
+	TRY(png_decode(data, n, flags & CANVAS_GREY ? 0 : 3, front(c)));
+	begin(c, OWN, front(c)->height, front(c)->width, front(c)->channels);
+	return 0;
+}
+
 int canvas_open(struct canvas *c, const void *data, size_t n, int flags)
 {
 	const char *format = image_format(data, n);
@@ -141,12 +149,14 @@ int canvas_open(struct canvas *c, const void *data, size_t n, int flags)
 	if (n == 0)
 		return fail("an image of 0 bytes");
 	if (format == NULL)
-		return fail("no image that is known here (JPEG, PPM are read)");
+		return fail("no image that is known here (JPEG, PNG, PPM are read)");
 	if (strcmp(format, "JPEG") == 0)
 		return open_jpeg(c, data, n, flags);
+	if (strcmp(format, "PNG") == 0)
+		return open_png(c, data, n, flags);
 	if (strcmp(format, "PPM") == 0 || strcmp(format, "PGM") == 0)
 		return open_ppm(c, data, n, flags);
-	return fail("a %s image: JPEG, PPM are read", format);
+	return fail("a %s image: JPEG, PNG, PPM are read", format);
 }
 
 int canvas_pixels(struct canvas *c, const unsigned char *data, int height, int width,

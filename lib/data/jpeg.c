@@ -176,21 +176,32 @@ int jpeg_components(const struct jpeg *j)
 	return j->file.num_components;
 }
 
+/* Whether a component has fewer columns than the image: these are made up from their
+ * neighbours. */
+static int is_upsampled(const struct jpeg_decompress_struct *file)
+{
+	for (int i = 0; i < file->num_components; i++)
+		if (file->comp_info[i].h_samp_factor != file->max_h_samp_factor)
+			return 1;
+	return 0;
+}
+
 /*
- * Keeps only the columns of the box, with a block column more on each side, for the
- * smooth upsampling treats the first and last column it sees as the image's edge.
- * Gives the first column kept.
+ * Keeps only the columns of the box, with a block column more on each side where the
+ * smooth upsampling is at work, which treats the first and last column it sees as the
+ * image's edge. Gives the first column kept.
  */
 static int keep_columns(struct jpeg *j, const struct box *b)
 {
 	struct jpeg_decompress_struct *file = &j->file;
 	JDIMENSION block = (JDIMENSION)(file->max_h_samp_factor * DCTSIZE);
+	JDIMENSION margin = is_upsampled(file) ? block : 0;
 	JDIMENSION left = (JDIMENSION)b->x / block * block;
 	JDIMENSION right = (JDIMENSION)(b->x + b->width), width;
 
 	if (left > 0)
-		left -= block;
-	right = (right + 2 * block - 1) / block * block;
+		left -= margin;
+	right = (right + margin + block - 1) / block * block;
 	if (right > file->image_width)
 		right = file->image_width;
 	width = right - left;

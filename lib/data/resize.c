@@ -41,7 +41,8 @@ static int axis_make(struct resize_axis *a, int count, int most)
 /* Weights of place i of size from n, as Pillow's precompute_coeffs. */
 static void weigh(struct resize_axis *a, int at, int i, double scale, int n)
 {
-	double wide = scale < 1 ? 1 : scale, middle = (i + 0.5) * scale, sum = 0;
+	double wide = scale < 1 ? 1 : scale, narrow = 1 / wide;
+	double middle = (i + 0.5) * scale, sum = 0;
 	int first = (int)(middle - wide + 0.5), end = (int)(middle + wide + 0.5);
 	int32_t *k = a->k + (size_t)at * (size_t)a->most;
 
@@ -53,13 +54,14 @@ static void weigh(struct resize_axis *a, int at, int i, double scale, int n)
 	a->taps[at] = end - first;
 	assert(a->taps[at] >= 1 && a->taps[at] <= a->most);
 	for (int t = first; t < end; t++)
-		sum += triangle((t - middle + 0.5) * (1 / wide));
-	for (int t = 0; t < a->most; t++) {
-		double w = t < end - first ?
-			   triangle((first + t - middle + 0.5) * (1 / wide)) : 0;
+		sum += triangle((t - middle + 0.5) * narrow);
+	for (int t = first; t < end; t++) {
+		double w = triangle((t - middle + 0.5) * narrow);
 
-		k[t] = (int32_t)(0.5 + (sum != 0 ? w / sum : w) * (1 << RESIZE_BITS));
+		k[t - first] = (int32_t)(0.5 + (sum != 0 ? w / sum : w) * (1 << RESIZE_BITS));
 	}
+	for (int t = end - first; t < a->most; t++)
+		k[t] = 0;
 }
 
 /* Plans places first .. first + count - 1 of m made from n; *low, *high: what of the
