@@ -96,7 +96,7 @@ static const char *nearest(const struct opt_usage *u, const char *name, size_t n
 {
 	const struct opt *table[] = { u->table, common };
 	const char *best = NULL;
-	int least = n < 6 ? 2 : 3;      /* letters: fewer edits than this */
+	int least = n < 4 ? 2 : 3;      /* letters: fewer edits than this */
 
 	for (size_t t = 0; t < 2; t++)
 		for (const struct opt *o = table[t]; o->name; o++) {
