@@ -127,6 +127,11 @@ $(UNITS): $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/tests.a $(BUILD)/lib.a
 		$(BUILD)/tests.a $(BUILD)/lib.a \
 		-Wl,--as-needed $(IMAGE_LIBS) -lprotobuf-c -larchive -lz $(NET_LIBS) $(LIBS) -lcmocka
 
+# Timing drivers for developers: make build/bench/step.
+$(BUILD)/bench/%: tests/bench/%.c $(BUILD)/lib.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -rdynamic -o $@ $< $(BUILD)/lib.a $(NET_LIBS) $(LIBS)
+
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/millrace $(DESTDIR)$(PREFIX)/share/millrace/zoo
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin

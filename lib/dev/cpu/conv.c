@@ -69,7 +69,7 @@ static void how_name(char how[STEP_HOW], const char *kernel)
 {
 	size_t n = strcspn(kernel, ":");
 
-	if (!strncmp(kernel, "jit_wino_4x3", n))
+	if (n == strlen("jit_wino_4x3") && !strncmp(kernel, "jit_wino_4x3", n))
 		snprintf(how, STEP_HOW, "wino4x3");
 	else
 		snprintf(how, STEP_HOW, "%.*s", (int)(n < STEP_HOW ? n : STEP_HOW - 1), kernel);

@@ -84,6 +84,8 @@ static void cpu_close(struct device *dev)
 		return;
 	host_close(&dev->host);
 	free(dev);
+	/* they would wait till the program ends, and leak checkers stumble over them */
+	threads_end();
 }
 
 static const char *cpu_describe(struct device *dev)
@@ -93,7 +95,7 @@ static const char *cpu_describe(struct device *dev)
 
 /* ---- prepare ---- */
 
-/* Kinds without a state: run at once. FINITE and the meetings are of host.h. */
+/* Kinds without a state: run at once. Devices' meetings are of host.h. */
 static cpu_run *const plain_runs[STEP_KINDS] = {
 	[STEP_INPUT] = cpu_input,
 	[STEP_CHANNEL_SUM] = cpu_channel_sum,
@@ -114,6 +116,7 @@ static cpu_run *const plain_runs[STEP_KINDS] = {
 	[STEP_MUL_SUM] = cpu_mul_sum,
 	[STEP_COPY] = cpu_copy,
 	[STEP_UPDATE] = cpu_update,
+	[STEP_FINITE] = cpu_finite,
 	[STEP_TRACK] = cpu_track,
 };
 
@@ -281,8 +284,6 @@ static int run_step(struct device *dev, const struct memory *m, const struct ste
 	case STEP_SYNC_STATS:
 	case STEP_SYNC_SUMS:
 		return host_meet(&dev->host, m, s);
-	case STEP_FINITE:
-		return host_finite(&dev->host, m, s);
 	default:
 		break;
 	}

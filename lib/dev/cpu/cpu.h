@@ -114,6 +114,9 @@ void each(struct device *, size_t count, each_work *, void *context);
 void threads_set(int threads);
 int threads_most(void);         /* what the user or the machine allows */
 
+/* Ends the calling thread's waiting team; the next region makes another. */
+void threads_end(void);
+
 /* ---- what backend and steps share ---- */
 
 int cpu_layout(void *dev, const struct program *, int step, struct layout *in,
@@ -134,7 +137,7 @@ int point_prepare(struct device *, struct program *, int step);
 cpu_run cpu_input, cpu_copy, cpu_cat, cpu_slice;
 cpu_run cpu_stats, cpu_coef, cpu_affine, cpu_bn_sums, cpu_bn_dx, cpu_track, cpu_channel_sum;
 cpu_run cpu_act, cpu_act_dx, cpu_add, cpu_mul, cpu_mul_sum;
-cpu_run cpu_dropout, cpu_xent, cpu_xent_dx, cpu_update;
+cpu_run cpu_dropout, cpu_xent, cpu_xent_dx, cpu_update, cpu_finite;
 
 /* Bytes of workspace of the passes below. */
 size_t sums_work(const struct value *, int sums);

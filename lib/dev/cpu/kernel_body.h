@@ -686,7 +686,21 @@ static void update(const struct update_pass *f, size_t from, size_t to)
 		update_as(f, from, to, 1, 0);
 }
 
+static int finite(const float *x, size_t n)
+{
+	int32_t worst = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		int32_t exponent;
+
+		memcpy(&exponent, x + i, sizeof exponent);
+		exponent &= 0x7f800000;
+		worst = exponent > worst ? exponent : worst;
+	}
+	return worst < 0x7f800000;
+}
+
 const struct kernels KERNELS = {
 	KERNELS_NAME, WIDTH, stats, forward, backward, total, mul, maxpool, maxpool_dx, avgpool,
-	avgpool_dx, direct, direct_dx, direct_dw, update
+	avgpool_dx, direct, direct_dx, direct_dw, update, finite
 };

@@ -118,6 +118,8 @@ struct kernels {
 	void (*direct_dx)(const struct direct_pass *, int row);
 	void (*direct_dw)(const struct direct_pass *, int j, int from_row, int to_row);
 	void (*update)(const struct update_pass *, size_t from, size_t to);
+	/* Whether all numbers are finite: 1 or 0. */
+	int (*finite)(const float *, size_t n);
 };
 
 extern const struct kernels kernels_plain;

@@ -151,7 +151,11 @@ int cpu_layout(void *arg, const struct program *p, int step, struct layout *in,
 		in[0] = out[0] = rows;
 		break;
 	case STEP_ADD:
-		alike(dev, p, s, s->ins, in, out);
+		/* gradients of a shared parameter are bare, and so is their sum */
+		if (!p->value[s->out[0]].lay.block)
+			alike(dev, p, s, s->ins, in, out);
+		for (k = 0; p->value[s->out[0]].lay.block && k < s->ins; k++)
+			in[k] = out[0];
 		break;
 	case STEP_MUL:
 	case STEP_MUL_SUM:

@@ -11,6 +11,9 @@
 void GOMP_parallel(void (*work)(void *), void *context, unsigned threads, unsigned flags);
 void omp_set_num_threads(int);
 int omp_get_max_threads(void);
+int omp_pause_resource_all(int kind);
+
+enum { PAUSE_SOFT = 1 };        /* omp_pause_soft: the threads end, settings stay */
 
 struct job {
 	each_work *work;
@@ -52,4 +55,9 @@ void threads_set(int threads)
 int threads_most(void)
 {
 	return omp_get_max_threads();
+}
+
+void threads_end(void)
+{
+	omp_pause_resource_all(PAUSE_SOFT);
 }

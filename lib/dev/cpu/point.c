@@ -112,11 +112,32 @@ int cpu_act_dx(struct device *dev, const struct memory *m, const struct step *s)
 	return 0;
 }
 
+/* Operands in a layout that has no vectors, all in the same. */
+static void add_bare(const struct memory *m, const struct step *s)
+{
+	float *y = memory_at(m, s->out[0]);
+	size_t numbers = value_numbers(value_at(m, s->out[0])), i;
+	int k;
+
+	for (i = 0; i < numbers; i++) {
+		float sum = ((const float *)memory_at(m, s->in[0]))[i];
+
+		for (k = 1; k < s->ins; k++)
+			sum += ((const float *)memory_at(m, s->in[k]))[i];
+		y[i] = sum;
+	}
+}
+
 int cpu_add(struct device *dev, const struct memory *m, const struct step *s)
 {
 	struct forward_pass f = { .xs = s->ins };
+	const struct value *v = value_at(m, s->out[0]);
 	int k;
 
+	if (!layout_walks(dev, v, v->lay)) {
+		add_bare(m, s);
+		return 0;
+	}
 	for (k = 0; k < s->ins; k++)
 		f.x[k] = memory_at(m, s->in[k]);
 	f.y = memory_at(m, s->out[0]);
