@@ -183,6 +183,7 @@ int main(int argc, char **argv)
 	g = load(argv[operand], &w);
 	show(g, &w);
 	graph_free(g);
+	free(w.set.item);
 	close_stdout();
 	return STATUS_OK;
 }
