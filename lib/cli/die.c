@@ -139,11 +139,12 @@ void note(const char *fmt, ...)
 
 void close_stdout(void)
 {
-	int failed = ferror(stdout);
+	int failed = ferror(stdout), error = errno;
 
+	/* Where a write failed before, errno says why if the caller has looked at once. */
 	errno = 0;
 	if (fflush(stdout) != 0 || failed || fclose(stdout) != 0) {
-		int error = errno;
+		error = errno ? errno : failed ? error : 0;
 
 		/* stdio's buffer must not be tried again on the way out */
 		char line[FAIL_MAX];
