@@ -2,19 +2,20 @@
 # Images become shards: from folders, lists, tar archives and archives of archives; the
 # same bytes from each, at any number of threads; what cannot be packed is refused whole.
 . "${0%/*}/lib.sh"
-plan 66
+plan 67
 tar=$ROOT/examples/digits.tar
 
 mkdir all photos
-tar xf "$tar" -C all
+tar xf "$tar" -C all --wildcards '*/*/[04][0-3]?.jpg'
+tar cf some.tar --sort=name -C all train test
 for c in 2 7 9; do
 	mkdir photos/$c
 	for i in 0 1 2 3 4; do cp all/train/$c/00$i.jpg photos/$c/$c$i.jpg; done
 done
 
 # --- what is written
-check 'pack an archive' "tfrec-pack -q --from-tar '$tar' --under train/ --shards 4 -o a"
-check_same 'names of the shards' 'ls' 'printf "%s\n" a-00000-of-00004 a-00001-of-00004 \
+check 'pack an archive' 'tfrec-pack -q --from-tar some.tar --under train/ --shards 4 -o a'
+check_same 'names of the shards' 'ls | grep -v some.tar' 'printf "%s\n" a-00000-of-00004 a-00001-of-00004 \
 	a-00002-of-00004 a-00003-of-00004 a.json all idx photos'
 check_same 'an index each' 'ls idx' 'printf "%s\n" a-00000-of-00004.idx a-00001-of-00004.idx \
 	a-00002-of-00004.idx a-00003-of-00004.idx'
@@ -24,15 +25,15 @@ check_same 'the images come out as they went in' \
 check_same 'ImageNet keys' 'tfrec-ls --schema a-*-of-00004 | cut -f 1,2,3' \
 	'for k in "channels int64" "class/label int64" "class/synset bytes" "colorspace bytes" \
 		"encoded bytes" "filename bytes" "format bytes" "height int64" "width int64"; do
-		set -- $k; printf "image/%s\t%s\t4000\n" $1 $2; done'
-check_same 'classes are counted' 'grep -c "\"samples\": 400}" a.json' 'echo 10'
-check_same 'labels begin at 1' 'tfrec-ls --stats a-*-of-00004 | grep -c "^label.*400"' 'echo 10'
+		set -- $k; printf "image/%s\t%s\t400\n" $1 $2; done'
+check_same 'classes are counted' 'grep -c "\"samples\": 40}" a.json' 'echo 10'
+check_same 'labels begin at 1' 'tfrec-ls --stats a-*-of-00004 | grep -c "^label.*40$"' 'echo 10'
 check 'and each is its folder' \
 	'tfrec-ls --json a-*-of-00004 | grep -o "label\":\[[0-9]*\],\"image/class/synset\":\[\"[0-9]\"" |
 	tr -cd "0-9\n" | sed "s/\([0-9]*\)\([0-9]\)$/\1 \2/" |
-	awk "{ if (\$1 != \$2 + 1) exit 1; n++ } END { exit n != 4000 }"'
+	awk "{ if (\$1 != \$2 + 1) exit 1; n++ } END { exit n != 400 }"'
 check 'the order is mixed' \
-	'tfrec-ls a-00000-of-00004 | cut -f 4 | uniq | wc -l | awk "{ exit \$1 < 700 }"'
+	'tfrec-ls a-00000-of-00004 | cut -f 4 | uniq | wc -l | awk "{ exit \$1 < 70 }"'
 
 # --- the same bytes another way
 check 'pack folders' 'tfrec-pack -q all/train --shards 4 -o b'
@@ -48,6 +49,9 @@ check 'without shuffle' 'tfrec-pack -q --no-shuffle photos --shards 2 -o plain'
 check_same 'the order is that of the names' 'tfrec-ls plain-0* | cut -f 4,5' \
 	'for c in "1 2" "2 7" "3 9"; do set -- $c; for i in 0 1 2 3 4; do
 	printf "%s\t%s%s.jpg\n" $1 $2 $i; done; done'
+
+check 'all of the digits' "tfrec-pack -q --from-tar '$tar' --under train/ --shards 3 -o whole &&
+	tfrec-ls --verify whole-0* | grep '^4000 records in 3 shards: good'"
 
 # --- lists
 (cd photos && ls -d */*) | sed 's,\(.\)/\(.*\),\1 photos/\1/\2,' >by-name
@@ -117,11 +121,10 @@ check_status 1 'an empty file' 'tfrec-pack bad -o x'
 check_status 1 'no images' 'mkdir empty && tfrec-pack empty -o x'
 check_status 1 'more shards than images' 'tfrec-pack photos --shards 16 -o x'
 check_status 1 'files beside the class folders' 'tfrec-pack photos/2 -o x'
-check_status 1 'both sides of an archive' "tfrec-pack --from-tar '$tar' -o x"
+check_status 1 'both sides of an archive' 'tfrec-pack --from-tar some.tar -o x'
 said 'with the remedy' 'choose one side by --under'
-head -c 3000000 "$tar" >cut.tar
+head -c 300000 some.tar >cut.tar
 check_status 1 'an archive cut off' 'tfrec-pack --from-tar cut.tar --under train -o x'
-head -c 10240 "$tar" >cut.tar
 check_status 1 'also between two members' 'head -c 6144 flat.tar >cut.tar &&
 	tfrec-pack --from-tar cut.tar -o x'
 mkdir -p link/2 && cp photos/2/20.jpg link/2/ && ln link/2/20.jpg link/2/21.jpg

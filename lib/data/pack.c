@@ -9,10 +9,12 @@
 #include "data/manifest.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <glob.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { WRITE_BLOCK = 1 << 20 };
@@ -48,10 +50,36 @@ struct job {
 
 /* ---- work on one image, by a thread of the pool ---- */
 
+/* A file into the job's buffer, which is kept from image to image. */
+static int read_file(const char *path, struct frames *to)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), rc = -1;
+	struct stat st;
+	ssize_t got;
+
+	if (fd < 0)
+		return fail_errno("%s", path);
+	if (fstat(fd, &st)) {
+		fail_errno("%s", path);
+	} else if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size > TAR_MEMBER_MAX) {
+		fail("%s: %s", path, S_ISREG(st.st_mode) ? "more than 256 MiB" :
+		     "is no file");
+	} else if (!frames_reserve(to, (size_t)st.st_size)) {
+		got = read_full(fd, to->data, (size_t)st.st_size);
+		if (got == st.st_size)
+			rc = 0;
+		else if (got < 0)
+			fail_add("%s", path);
+		else
+			fail("%s: shrank while it was read", path);
+		to->size = rc ? 0 : (size_t)got;
+	}
+	close(fd);
+	return rc;
+}
+
 static int job_read(struct packer *p, struct job *j)
 {
-	size_t n;
-	char *data;
 	ssize_t got;
 
 	if (p->tar)
@@ -59,13 +87,7 @@ static int job_read(struct packer *p, struct job *j)
 	j->image.size = 0;
 	j->system = 1;
 	if (p->in->archive < 0) {
-		data = file_read(j->path, TAR_MEMBER_MAX, &n);
-		if (!data)
-			return -1;
-		frames_release(&j->image);
-		j->image.data = (unsigned char *)data;
-		j->image.size = n;
-		j->image.room = n + 1;
+		TRY(read_file(j->path, &j->image));
 	} else {
 		TRY(frames_reserve(&j->image, (size_t)j->size));
 		got = read_at(p->in->archive, j->image.data, (size_t)j->size, j->offset);
