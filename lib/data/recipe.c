@@ -34,11 +34,9 @@ static void add_number(struct text *t, double v)
 {
 	char buf[40];
 
-	for (int digits = 1; digits <= 17; digits++) {
+	snprintf(buf, sizeof(buf), "%.0f", v);
+	for (int digits = 1; digits <= 17 && strtod(buf, NULL) != v; digits++)
 		snprintf(buf, sizeof(buf), "%.*g", digits, v);
-		if (strtod(buf, NULL) == v)
-			break;
-	}
 	text_add(t, "%s", buf);
 }
 
