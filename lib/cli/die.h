@@ -19,7 +19,8 @@ void die_name(const char *program);
 const char *die_program(void);
 
 /* From now on die() sends its reason down this stream as ERR before it exits, so
- * that the last program of the pipeline says it. NULL: no longer. */
+ * that the last program of the pipeline says it. NULL: no longer. A program whose stdout
+ * is always a stream calls it before opt_read(), so that a wrong option is told too. */
 void die_stream(struct stream_writer *);
 
 /* Prints "program: ..." on stderr and exits. The text is one line, and lines that

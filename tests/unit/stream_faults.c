@@ -5,6 +5,8 @@
  */
 #include "base/crc.h"
 
+#include <sys/resource.h>
+
 #include "stream_made.h"
 
 enum { HEADER = 64 + 3 * 64, MOST = 8 };
@@ -360,6 +362,41 @@ static void metadata_refused(void **state)
 	}
 }
 
+static long most_memory(void)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_SELF, &u);
+	return u.ru_maxrss;
+}
+
+/* A record of 2 GiB of which 3 MB come: no memory is taken for what does not. */
+static void a_length_that_lies(void **state)
+{
+	struct stream_head h = made_head();
+	struct stream_writer *w;
+	unsigned char *b, *more;
+	long before = most_memory();
+	size_t n, sent = 3000000;
+	int fd;
+
+	(void)state;
+	h.payload_max = STREAM_RECORD_MAX;
+	w = made_begin(&fd, &h);
+	assert_int_equal(made_write(w, 0, 1, 1), 0);
+	stream_writer_close(w);
+	b = bytes_of(fd, &n);
+	put_u64(b + HEADER + 8, STREAM_RECORD_MAX);
+	sign_record(b + HEADER);
+	more = calloc(1, n + sent);
+	assert_non_null(more);
+	memcpy(more, b, n);
+	assert_int_equal(read_bytes(more, n + sent), 4);
+	assert_true(most_memory() - before < 32 << 10);
+	free(more);
+	free(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -375,6 +412,7 @@ int main(void)
 		cmocka_unit_test(head_fields),
 		cmocka_unit_test(payload_lies),
 		cmocka_unit_test(metadata_refused),
+		cmocka_unit_test(a_length_that_lies),
 	};
 
 	return cmocka_run_group_tests_name("faults of the batch stream", tests, NULL, NULL);
