@@ -125,7 +125,7 @@ static void ref_differences(void **state)
 		struct conv_attr a = attr_of(&cases[i]);
 		struct small s;
 
-		if ((int64_t)cases[i].ic * cases[i].oc * a.out_h * a.out_w > 20000)
+		if ((int64_t)cases[i].ic * cases[i].oc * a.out_h * a.out_w > 8000)
 			continue;
 		case_make(&s, &cases[i], &a, 1);
 		bad += small_differences(&s, X, DX, Y, s.value[DY].given, 1, 1e-5);
@@ -150,6 +150,8 @@ static void against(const char *backend)
 			struct conv_attr a = attr_of(&cases[i]);
 			struct small s;
 
+			if (i % 2 == bias && !strcmp(backend, "ref"))
+				continue;       /* it is slow */
 			case_make(&s, &cases[i], &a, bias);
 			bad += small_against_ref(&s, backend, most);
 			small_release(&s);
