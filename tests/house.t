@@ -63,7 +63,7 @@ of_program() {
 of_page() {
 	mandoc -Tascii -Owidth=200 "$1" | col -bx | sed -nE \
 		-e 's/^     (-[A-Za-z0-9]), (--[a-z0-9-]+).*/\1 \2/p' \
-		-e 's/^     (--[a-z0-9-]+).*/\1/p' | sort
+		-e 's/^     (--[a-z0-9-]+).*/\1/p' | sort -u
 }
 
 for p in $programs; do
