@@ -24,7 +24,7 @@ run 'tfrec-ls --verify demo/train-* demo/test-* && tfrec-ls --count demo/train-*
 
 say 'See what the network will be shown: shuffled, shifted by up to two pixels.'
 run "tfrec-cat --shuffle all --seed 1 demo/train-* |
-  img-augment --channels 1 'pad 2 | crop 28 random' |
+  img-augment 'grey | pad 2 | crop 28 random' |
   batch-cat --sheet demo/sheet.png --count 100"
 
 say 'The network: three convolutions and a classifier.'
@@ -32,16 +32,16 @@ run 'net-cat digits'
 
 say 'Train it.'
 run "tfrec-cat --shuffle all --seed 1 --epochs 8 demo/train-* |
-  img-augment --channels 1 'pad 2 | crop 28 random' |
+  img-augment 'grey | pad 2 | crop 28 random' |
   net-train -b 50 --lr 0.1 --schedule cosine --epochs 8 --keep 4 -o demo/run digits"
 
 say 'Score it on digits it has not seen: each exactly once.'
-run "tfrec-cat demo/test-* | img-augment --channels 1 'crop 28' |
+run "tfrec-cat demo/test-* | img-augment 'grey | crop 28' |
   net-eval demo/run/last.safetensors"
 
 say 'Average the last four checkpoints, and score the average.'
 run 'ckpt-avg --last 4 -o demo/average.safetensors demo/run'
-run "tfrec-cat demo/test-* | img-augment --channels 1 'crop 28' |
+run "tfrec-cat demo/test-* | img-augment 'grey | crop 28' |
   net-eval --json demo/average.safetensors | tee demo/score.json"
 
 say 'Draw the curves.'
