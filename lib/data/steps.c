@@ -40,6 +40,19 @@ static int half_even(int rest)
 	return rest % 2 && half % 2 ? half + 1 : half;
 }
 
+/* A width that says nothing new is as if it had been left out. */
+static void forget_width(struct step *s, int height, int width)
+{
+	if (s->numbers[width] && s->value[width][0] == s->value[height][0])
+		s->numbers[width] = 0;
+}
+
+static int crop_check(struct step *s)
+{
+	forget_width(s, CROP_HEIGHT, CROP_WIDTH);
+	return 0;
+}
+
 static int crop_run(const struct step *s, struct canvas *c)
 {
 	struct box b = { 0, 0, crop_width(s), (int)s->value[CROP_HEIGHT][0] };
@@ -147,6 +160,7 @@ static int size_check(struct step *s)
 	if (!s->numbers[TO_SHORT] && !s->numbers[TO_HEIGHT])
 		return fail("a height is missing, as in 'size 224', 'size 224 320' or "
 			    "'size short=256'");
+	forget_width(s, TO_HEIGHT, TO_WIDTH);
 	return 0;
 }
 
@@ -315,7 +329,7 @@ const struct step_kind step_kinds[] = {
 		{ "width", NULL, "", SIDE, "pixels; as the height if left out" },
 		{ "at", "centre centre-down random", "centre", WORD,
 		  "where; half a pixel goes to the even side, or up and left" },
-	  }, 0, NULL, crop_outline, crop_run },
+	  }, 0, crop_check, crop_outline, crop_run },
 	{ "flip", "mirror left to right", {
 		{ "p", NULL, "0.5", 0, 1, 0, 1, 1, 0, "how likely" },
 	  }, 0, NULL, flip_outline, flip_run },
