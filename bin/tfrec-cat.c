@@ -2,25 +2,23 @@
  * TFRecords, or image files. */
 #include "base/fail.h"
 #include "base/io.h"
-#include "base/pool.h"
-#include "base/text.h"
 #include "cli/die.h"
 #include "cli/opt.h"
 #include "cli/progress.h"
 #include "data/batch.h"
 #include "data/feed.h"
+#include "data/pull.h"
 #include "data/save.h"
 #include "data/stream.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { AHEAD = 4, LOAD_SAMPLES = 256, WORKERS = 2 };
+enum { LOAD_SAMPLES = 256 };
 #define LOAD_BYTES ((uint64_t)4 << 20)
 
 struct wish {
@@ -64,28 +62,15 @@ static const struct opt_usage usage = {
 	.most = -1,
 };
 
-/* One load on its way: read, then checked and built, then written. */
-struct job {
-	struct load load;
-	struct batch batch;
-	struct stream_view view[BATCH_COLUMNS];
-	char *why;              /* the reading failed */
-	int status;
-};
-
 struct run {
-	struct shards set;
+	struct shards set;      /* of files; all zero for stdin */
 	int from_stdin;
-	struct feed *feed;
 	struct feed_plan plan;
+	struct feed *feed;
+	struct pull *pull;
 	struct batch_plan build;
-	struct pool *pool;
-	struct job *job;        /* AHEAD + 2: one is read, AHEAD in the pool, one written */
-	struct stream_writer *writer;
-	struct save *save;
-	int first;              /* what feed_next() gave for job[0], before the header */
-	struct progress progress;
-	uint64_t done;
+	struct stream_writer *writer;   /* NULL with --tfrecord, --files */
+	struct save *save;      /* --files */
 };
 
 /* ---- options ---- */
@@ -259,14 +244,14 @@ static int has_boxes(const void *data, size_t n)
  * the first that was read, of files that of the first shard, wherever the reading begins. */
 static void look_for_boxes(struct run *r)
 {
-	const struct load *l = &r->job[0].load;
+	const struct load *l = pull_first(r->pull);
 	struct tfrecord_reader *reader;
 	struct tfrecord record;
 	int status, rc = 0;
 	size_t i;
 
 	if (r->from_stdin) {
-		if (r->first > 0 && l->n)
+		if (l && l->n)
 			r->build.boxes = has_boxes(l->frames.data + TFRECORD_HEAD,
 						   l->item[0].size - TFRECORD_OVER);
 		return;
@@ -282,52 +267,6 @@ static void look_for_boxes(struct run *r)
 }
 
 /* ---- the header ---- */
-
-static char *json_string_of(const char *s)
-{
-	size_t n = strlen(s);
-	char *out = malloc(6 * n + 3), *to = out;
-
-	if (!out)
-		die(STATUS_SYSTEM, "no memory");
-	*to++ = '"';
-	for (; *s; s++) {
-		if (*s == '"' || *s == '\\')
-			*to++ = '\\';
-		if ((unsigned char)*s < 32)
-			to += sprintf(to, "\\u%04x", *s);
-		else
-			*to++ = *s;
-	}
-	strcpy(to, "\"");
-	return out;
-}
-
-static void set_meta(struct stream_head *h, const char *key, const char *json)
-{
-	if (stream_set_meta(h, key, json))
-		die_why(STATUS_SYSTEM);
-}
-
-static void set_classes(struct stream_head *h, const struct manifest *m)
-{
-	struct text t = { 0 };
-	size_t i;
-	char *list;
-
-	for (i = 0; i < m->classes; i++) {
-		char *name = json_string_of(m->class[i].name);
-
-		text_add(&t, "%s%s", i ? "," : "[", name);
-		free(name);
-	}
-	text_add(&t, "]");
-	list = text_take(&t);
-	if (!list)
-		die_why(STATUS_SYSTEM);
-	set_meta(h, "classes", list);
-	free(list);
-}
 
 /* The stage in the provenance: what changes the bytes. */
 static void set_stage(struct stream_head *h)
@@ -359,112 +298,30 @@ static void set_stage(struct stream_head *h)
 		die_why(STATUS_SYSTEM);
 }
 
-static uint64_t payload_most(const struct run *r)
-{
-	const struct feed_plan *p = &r->plan;
-	uint64_t longest = r->set.longest ? r->set.longest : want.max + TFRECORD_OVER, bytes, n;
-
-	/* A record takes at least its framing, so bytes bound the samples too. */
-	n = p->load_samples;
-	if (p->load_bytes && n > p->load_bytes / TFRECORD_OVER + 1)
-		n = p->load_bytes / TFRECORD_OVER + 1;
-	if (__builtin_mul_overflow(n, longest, &bytes))
-		bytes = STREAM_RECORD_MAX;
-	if (p->load_bytes && bytes > p->load_bytes + longest)
-		bytes = p->load_bytes + longest;
-	bytes = batch_payload(bytes, n);
-	return bytes < STREAM_RECORD_MAX ? bytes : STREAM_RECORD_MAX;
-}
-
 static void begin_stream(struct run *r)
 {
 	struct stream_head h = { 0 };
-	char digest[17], text[32];
 
-	h.samples = feed_samples(r->feed);
-	h.epoch = feed_epoch(r->feed);
-	h.parts = (uint32_t)r->plan.parts;
-	h.classes = r->build.classes;
-	h.payload_max = payload_most(r);
-	h.record_max = r->plan.load_samples < UINT32_MAX ? (uint32_t)r->plan.load_samples :
-		       (uint32_t)(r->plan.load_bytes / TFRECORD_OVER + 1);
-	batch_columns(&r->build, &h);
 	set_stage(&h);
-	snprintf(text, sizeof text, "%" PRId64, want.seed);
-	set_meta(&h, "seed", text);
-	shards_digest(&r->set, r->plan.kind, r->plan.window, r->plan.seed, digest);
-	snprintf(text, sizeof text, "\"%s\"", digest);
-	set_meta(&h, "order", text);
-	if (r->set.missing) {
-		snprintf(text, sizeof text, "%zu", r->set.missing);
-		set_meta(&h, "missing_shards", text);
-	}
-	if (r->set.has_manifest)
-		set_classes(&h, &r->set.manifest);
-	if (stream_begin(r->writer, &h))
+	if (batch_head(&h, &r->build, &r->plan, &r->set, feed_samples(r->feed)) ||
+	    stream_begin(r->writer, &h))
 		die_why(STATUS_SYSTEM);
 	stream_head_release(&h);
 }
 
-/* ---- reading, working, writing ---- */
+/* ---- reading and writing ---- */
 
-/* A failure travels as a job, so that what was read before it is written before it is
- * told. 1, 0, -1 as feed_next(). */
-static int read_one(struct run *r, struct job *j)
+static int write_pulled(struct run *r, const struct pulled *given)
 {
-	int rc = feed_next(r->feed, &j->load);
+	const struct load *l = given->load;
 
-	if (rc < 0) {
-		j->why = strdup(fail_why());
-		j->status = feed_status(r->feed);
-	}
-	return rc;
-}
-
-/* The reading thread; job[0] was read before it. */
-static void *read_loads(void *context)
-{
-	struct run *r = context;
-	int rc = r->first;
-	uint64_t n = 0;
-
-	while (rc) {
-		struct job *j = &r->job[n % (AHEAD + 2)];
-
-		if (n++)
-			rc = read_one(r, j);
-		if (!rc || pool_put(r->pool, j) || rc < 0)
-			break;
-	}
-	pool_end(r->pool);
-	return NULL;
-}
-
-static int work(void *context, int thread, void *job)
-{
-	struct run *r = context;
-	struct job *j = job;
-
-	(void)thread;
-	if (j->why)
-		return fail("%s", j->why);
-	j->status = STATUS_BAD;
-	if (j->load.kind != LOAD_DATA)
+	if (!r->writer && l->kind != LOAD_DATA)
 		return 0;
-	if (r->writer)
-		return batch_build(&j->batch, &r->build, &j->load, j->view);
-	return batch_check(&j->load);
-}
-
-static int write_load(struct run *r, const struct job *j)
-{
-	const struct load *l = &j->load;
-
 	if (r->save)
-		return l->kind == LOAD_DATA ? save_load(r->save, l) : 0;
+		return save_load(r->save, l);
 	if (!r->writer)
-		return l->kind == LOAD_DATA ?
-		       write_full(STDOUT_FILENO, l->frames.data, l->frames.size) : 0;
+		return write_full(STDOUT_FILENO, l->frames.data, l->frames.size) ?
+		       fail_add("stdout") : 0;
 	switch (l->kind) {
 	case LOAD_EPOCH:
 		return stream_epoch(r->writer, l->position);
@@ -473,50 +330,31 @@ static int write_load(struct run *r, const struct job *j)
 	case LOAD_DATA:
 		break;
 	}
-	return stream_write(r->writer, l->position, (uint32_t)l->n, j->view);
+	return stream_write(r->writer, l->position, (uint32_t)l->n, given->view);
 }
 
 static void run(struct run *r)
 {
-	pthread_t reader;
-	void *job;
+	uint64_t total = feed_samples(r->feed), done = 0;
+	struct progress progress;
+	struct pulled given;
 	int rc;
 
-	r->pool = pool_open(WORKERS, AHEAD, work, r);
-	if (!r->pool)
+	if (pull_begin(r->pull, r->writer ? &r->build : NULL))
 		die_why(STATUS_SYSTEM);
-	if ((rc = pthread_create(&reader, NULL, read_loads, r)))
-		die(STATUS_SYSTEM, "no thread: %s", strerror(rc));
-	progress_begin(&r->progress, want.quiet ? -1 : want.progress, "images", 0,
-		       feed_samples(r->feed) == UINT64_MAX ? 0 : feed_samples(r->feed));
-	while ((rc = pool_take(r->pool, &job)) > 0) {
-		if (write_load(r, job)) {
-			progress_end(&r->progress);
+	progress_begin(&progress, want.quiet ? -1 : want.progress, "images", 0,
+		       total == STREAM_UNKNOWN ? 0 : total);
+	while ((rc = pull_next(r->pull, &given)) > 0) {
+		if (write_pulled(r, &given)) {
+			progress_end(&progress);
 			die_why(r->save ? save_status(r->save) : STATUS_SYSTEM);
 		}
-		r->done += ((struct job *)job)->load.n;
-		progress_show(&r->progress, r->done, NULL);
+		done += given.load->n;
+		progress_show(&progress, done, NULL);
 	}
-	progress_end(&r->progress);
+	progress_end(&progress);
 	if (rc < 0)
-		die_why(((struct job *)job)->status);
-	pthread_join(reader, NULL);
-}
-
-static void end(struct run *r)
-{
-	int i;
-
-	for (i = 0; i < AHEAD + 2; i++) {
-		load_release(&r->job[i].load);
-		batch_release(&r->job[i].batch);
-	}
-	free(r->job);
-	pool_free(r->pool);
-	feed_close(r->feed);
-	stream_writer_close(r->writer);
-	save_close(r->save);
-	shards_release(&r->set);
+		die_why(pull_status(r->pull));
 }
 
 /* Stands before the options, so that a wrong one is told down the stream as well. */
@@ -540,10 +378,9 @@ static void open_feed(struct run *r)
 		usage_error("--start-at %" PRId64 ": the data end at %" PRIu64, want.start,
 			    end);
 	r->feed = feed_open(r->from_stdin ? NULL : &r->set, &r->plan);
-	r->job = calloc(AHEAD + 2, sizeof *r->job);
-	if (!r->feed || !r->job)
-		die(STATUS_SYSTEM, "%s", r->feed ? "no memory" : fail_why());
-	r->first = read_one(r, &r->job[0]);
+	r->pull = r->feed ? pull_open(r->feed) : NULL;
+	if (!r->pull)
+		die_why(STATUS_SYSTEM);
 }
 
 int main(int argc, char **argv)
@@ -577,6 +414,10 @@ int main(int argc, char **argv)
 	if (r.writer)
 		begin_stream(&r);
 	run(&r);
-	end(&r);
+	pull_close(r.pull);
+	feed_close(r.feed);
+	stream_writer_close(r.writer);
+	save_close(r.save);
+	shards_release(&r.set);
 	return STATUS_OK;
 }

@@ -2,7 +2,7 @@
 # Records in order: each once an epoch, any start the tail of the whole, parts that
 # together are the whole; what does not fit is refused.
 . "${0%/*}/lib.sh"
-plan 75
+plan 85
 golden=$TESTS/golden/tfrecord
 
 # Forty digits in five uneven shards with manifest and indexes, and the same without.
@@ -116,6 +116,23 @@ check_same 'boxes come with the records that have them' \
 check 'image files' "tfrec-cat --shuffle 5 --files out $all && diff -r out train"
 check_status 3 'are not written over' "tfrec-cat --files out $all"
 
+# --- odd readings
+check_same 'a byte at a time' "dd if=one bs=1 2>/dev/null | tfrec-cat --tfrecord" 'cat one'
+check_same 'also compressed' \
+	"dd if=$golden/gzip.tfrecord bs=1 2>/dev/null | tfrec-cat --tfrecord" "cat $golden/plain.tfrecord"
+check 'a hundred shards and few descriptors' 'mkdir wide &&
+	tar xf "$ROOT/examples/digits.tar" -C wide --wildcards "train/*/00?.jpg" &&
+	tfrec-pack -q --shards 100 wide/train -o w'
+check_same 'each record once' \
+	'(ulimit -n 48 && tfrec-cat --shuffle 30 --tfrecord w-*-of-00100) | names | sort' \
+	'tfrec-ls w-*-of-00100 | cut -f 4,5 | sort'
+check_same 'the same from another start' \
+	'tfrec-cat --shuffle 30 --epochs 3 --tfrecord w-*-of-00100 | names | tail -n +155' \
+	'tfrec-cat --shuffle 30 --epochs 3 --start-at 154 --tfrecord w-*-of-00100 | names'
+check_same 'a reader that goes away is no error to tell' \
+	"{ tfrec-cat --epochs 0 $all 2>said; echo \$? >gone; } | head -c 1 >/dev/null;
+	cat gone said" 'echo 141'
+
 # --- what does not fit
 check_status 1 'no samples' ': >void && tfrec-cat --label-base 0 void'
 mkdir cut && cp -r d-0* d.json idx cut
@@ -125,6 +142,12 @@ said 'contradicts the manifest' 'd.json says [0-9]+ bytes, the file has [0-9]+'
 check_status 1 'and its index, where there is no manifest' \
 	"cd cut && rm d.json && tfrec-cat --label-base 1 --shuffle all $all >stream"
 said 'with the remedy' 'tfrec-ls --index makes one'
+check_status 1 'a label beyond the classes' 'mkdir odd && cp d-0* odd && sed "/\"9\"/d; s/\(\"8\".*\),$/\1/" d.json >odd/d.json &&
+	tfrec-cat odd/d-0* >stream'
+said 'is refused' 'label 10 with label base 1, but there are 9 classes'
+check_status 1 'a record that is no Example' \
+	'printf "\0\0\0\0\0\0\0\0\051\003\230\007\330\352\202\242" | tfrec-cat --label-base 1 >stream'
+said 'is refused by what it lacks' 'stdin: record 0, offset 0: no image/encoded; the record has no features'
 check_status 1 'a flipped byte' "cp bare/d-00000-of-00005 flip &&
 	printf X | dd of=flip bs=1 seek=500 conv=notrunc 2>/dev/null && tfrec-cat --label-base 1 flip >stream"
 said 'is named with its record' 'flip: record 0, offset 0: the data.s checksum does not match'

@@ -21,7 +21,7 @@ void batch_release(struct batch *b)
 
 static int check_item(const struct load *l, size_t i)
 {
-	const struct load_item *item = &l->item[i];
+	const struct fetched *item = &l->item[i];
 
 	return tfrecord_check(l->frames.data + item->at, item->size, item->name, item->record,
 			      item->offset);
@@ -76,7 +76,7 @@ static int label(const struct batch_plan *plan, int64_t stored, int32_t *to)
 
 static int add(struct batch *b, const struct batch_plan *plan, const struct load *l, size_t i)
 {
-	const struct load_item *item = &l->item[i];
+	const struct fetched *item = &l->item[i];
 	struct sample *s = &b->sample;
 
 	TRY(check_item(l, i));
@@ -109,31 +109,4 @@ int batch_build(struct batch *b, const struct batch_plan *plan, const struct loa
 	view[3] = (struct stream_view){ b->name.data, b->dim + b->room, b->name.size };
 	view[4] = (struct stream_view){ b->box.data, b->dim + 2 * b->room, b->box.size };
 	return 0;
-}
-
-void batch_columns(const struct batch_plan *plan, struct stream_head *h)
-{
-	static const struct stream_column column[BATCH_COLUMNS] = {
-		{ "image", DTYPE_U8, 1, { STREAM_VARIES } },
-		{ "label", DTYPE_I32, 1, { 1 } },
-		{ "id", DTYPE_I64, 1, { 1 } },
-		{ "name", DTYPE_U8, 1, { STREAM_VARIES } },
-		{ "boxes", DTYPE_F32, 2, { STREAM_VARIES, 4 } },
-	};
-
-	h->columns = plan->boxes ? BATCH_COLUMNS : BATCH_COLUMNS - 1;
-	memcpy(h->column, column, (size_t)h->columns * sizeof *column);
-}
-
-/* Each column's values come out of the frames; beside them stand per sample a label, an id
- * and three dimensions, and each column is padded to 64 bytes. */
-uint64_t batch_payload(uint64_t load_bytes, uint64_t samples)
-{
-	uint64_t n;
-
-	if (__builtin_mul_overflow(samples, (uint64_t)(4 + 8 + 3 * 4), &n) ||
-	    __builtin_add_overflow(n, load_bytes, &n) ||
-	    __builtin_add_overflow(n, (uint64_t)2 * BATCH_COLUMNS * 64, &n))
-		return UINT64_MAX;
-	return n;
 }

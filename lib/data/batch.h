@@ -35,11 +35,11 @@ int batch_check(const struct load *);
 int batch_build(struct batch *, const struct batch_plan *, const struct load *,
 		struct stream_view view[BATCH_COLUMNS]);
 
-/* The columns of the header. */
-void batch_columns(const struct batch_plan *, struct stream_head *);
-
-/* Most payload bytes of a record made of a load of so many bytes and samples. */
-uint64_t batch_payload(uint64_t load_bytes, uint64_t samples);
+/* Fills in the header for a stream of such batches but for its provenance: columns, counts,
+ * most bytes, and in the metadata seed, order, missing shards, class names. set: of the
+ * feed; all zero for stdin. samples: those of the stream, or STREAM_UNKNOWN. 0 or -1. */
+int batch_head(struct stream_head *, const struct batch_plan *, const struct feed_plan *,
+	       const struct shards *set, uint64_t samples);
 
 void batch_release(struct batch *);
 

@@ -251,58 +251,71 @@ static int by_bytes(const char *a, size_t n, const char *b, size_t m)
 	return order ? order : (n > m) - (n < m);
 }
 
-static int by_key(const void *va, const void *vb)
+static int by_key(const struct example_feature *a, const struct example_feature *b)
 {
-	const struct example_feature *a = va, *b = vb;
-
 	return by_bytes(a->key, a->key_size, b->key, b->key_size);
+}
+
+/* In place, for the few features that records have. */
+static void sort_few(struct example_feature *f, size_t n)
+{
+	size_t i, j;
+
+	for (i = 1; i < n; i++) {
+		struct example_feature moved = f[i];
+
+		for (j = i; j && by_key(&f[j - 1], &moved) > 0; j--)
+			f[j] = f[j - 1];
+		f[j] = moved;
+	}
+}
+
+/* By merging, through memory of as many. The C library's qsort() is not promised to be
+ * stable. */
+static int sort_many(struct example *e)
+{
+	size_t width, i, n = e->features;
+	struct example_feature *to = malloc(n * sizeof *to), *from = e->feature, *swap;
+
+	if (!to)
+		return fail("no memory");
+	for (width = 1; width < n; width *= 2) {
+		for (i = 0; i < n; i += 2 * width) {
+			size_t mid = i + width < n ? i + width : n;
+			size_t end = mid + width < n ? mid + width : n;
+			size_t a = i, b = mid, k = i;
+
+			while (a < mid || b < end)
+				to[k++] = b == end || (a < mid &&
+					  by_key(&from[a], &from[b]) <= 0) ?
+					  from[a++] : from[b++];
+		}
+		swap = from;
+		from = to;
+		to = swap;
+	}
+	if (from != e->feature) {
+		e->feature = from;
+		e->feature_room = n;
+	}
+	free(to);
+	return 0;
 }
 
 /* Sorts by key and keeps the last of equal ones; stable, so that it knows the last. */
 static int settle(struct example *e)
 {
-	size_t i, j, kept = 0;
+	size_t i, kept = 0;
 	int sorted = 1;
 
 	for (i = 1; i < e->features && sorted; i++)
 		sorted = by_key(&e->feature[i - 1], &e->feature[i]) < 0;
 	if (sorted)
 		return 0;
-	if (e->features <= 64) {
-		for (i = 1; i < e->features; i++) {
-			struct example_feature f = e->feature[i];
-
-			for (j = i; j && by_key(&e->feature[j - 1], &f) > 0; j--)
-				e->feature[j] = e->feature[j - 1];
-			e->feature[j] = f;
-		}
-	} else {
-		/* The C library's qsort is not promised to be stable. */
-		struct example_feature *to = malloc(e->features * sizeof *to), *from, *swap;
-		size_t width, n = e->features;
-
-		if (!to)
-			return fail("no memory");
-		from = e->feature;
-		for (width = 1; width < n; width *= 2) {
-			for (i = 0; i < n; i += 2 * width) {
-				size_t mid = i + width < n ? i + width : n;
-				size_t end = mid + width < n ? mid + width : n;
-				size_t a = i, b = mid, k = i;
-
-				while (a < mid || b < end)
-					to[k++] = b == end || (a < mid &&
-						by_key(&from[a], &from[b]) <= 0) ?
-						from[a++] : from[b++];
-			}
-			swap = from;
-			from = to;
-			to = swap;
-		}
-		e->feature = from;
-		e->feature_room = n;
-		free(to);
-	}
+	if (e->features <= 64)
+		sort_few(e->feature, e->features);
+	else
+		TRY(sort_many(e));
 	for (i = 0; i < e->features; i++)
 		if (i + 1 == e->features || by_key(&e->feature[i], &e->feature[i + 1]))
 			e->feature[kept++] = e->feature[i];

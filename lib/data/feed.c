@@ -7,16 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Shards open at a time: those interleaved and some to spare, well below the usual limits
- * of descriptors. */
-enum { OPEN_MOST = ORDER_OPEN + 8 };
-
-struct open_shard {
-	size_t shard;
-	struct tfrecord_reader *reader;         /* NULL: free */
-	uint64_t used;
-};
-
 /* A window in memory: its frames by rank, as far as they were read. */
 struct hold {
 	uint64_t position;
@@ -24,7 +14,7 @@ struct hold {
 	struct order_place *read;
 	uint32_t *rank;
 	struct frames *frame;           /* by rank */
-	struct load_item *item;
+	struct fetched *item;
 };
 
 struct feed {
@@ -33,8 +23,7 @@ struct feed {
 	struct order *order;
 	uint64_t epoch, next, end, boundary, samples;
 	int ended, status;
-	struct open_shard open[OPEN_MOST];
-	uint64_t clock;
+	struct fetcher *fetcher;
 	struct hold hold[2];            /* the window given out, the one being read */
 	struct tfrecord_reader *stdin_reader;
 	int stdin_ended;
@@ -66,133 +55,14 @@ static int system_failed(struct feed *f)
 	return -1;
 }
 
-static int data_failed(struct feed *f)
+/* One record of the shards: 0 or -1. */
+static int shard_fetch(struct feed *f, struct order_place p, struct frames *to,
+		       struct fetched *item)
 {
-	f->status = 1;
-	return -1;
-}
-
-/* ---- records of a shard ---- */
-
-static void open_drop(struct open_shard *o)
-{
-	tfrecord_close(o->reader);
-	o->reader = NULL;
-}
-
-/* The reader of a shard: one that is open, or a new one in the place of the one not used
- * for longest. */
-static struct open_shard *open_find(struct feed *f, size_t shard)
-{
-	struct open_shard *o = f->open;
-	size_t i;
-
-	for (i = 0; i < OPEN_MOST; i++) {
-		if (f->open[i].reader && f->open[i].shard == shard) {
-			f->open[i].used = ++f->clock;
-			return &f->open[i];
-		}
-		if (!f->open[i].reader ? o->reader != NULL :
-		    o->reader && f->open[i].used < o->used)
-			o = &f->open[i];
-	}
-	open_drop(o);
-	o->reader = tfrecord_open(f->set->shard[shard].path, f->plan.max, &f->status);
-	if (!o->reader)
-		return NULL;
-	o->shard = shard;
-	o->used = ++f->clock;
-	return o;
-}
-
-static int too_few(struct feed *f, const struct shard *s, uint64_t have)
-{
-	fail("%s: ends after %" PRIu64 " records, its manifest or index says %" PRIu64,
-	     s->path, have, s->count);
-	return data_failed(f);
-}
-
-/* Brings a reader to a record: by the index if there is one, else from header to header. */
-static int go_to(struct feed *f, struct shard *s, struct tfrecord_reader *r, uint64_t record)
-{
-	struct tfrecord passed;
-	int rc = 1;
-
-	if (tfrecord_number(r) == record)
+	if (!fetch(f->fetcher, p, to, item))
 		return 0;
-	TRY(shard_look(s, &f->status));
-	if (s->indexed) {
-		if (s->index.count != s->count) {
-			fail("%s: the manifest says %" PRIu64 " records, the index %" PRIu64,
-			     s->path, s->count, s->index.count);
-			return data_failed(f);
-		}
-		rc = tfrecord_seek(r, record, s->index.offset[record]);
-	} else {
-		if (tfrecord_number(r) > record)
-			rc = tfrecord_seek(r, 0, 0);
-		while (rc >= 0 && tfrecord_number(r) < record) {
-			rc = tfrecord_skip(r, &passed);
-			if (!rc)
-				return too_few(f, s, tfrecord_number(r));
-		}
-	}
-	if (rc < 0)
-		f->status = tfrecord_status(r);
-	return rc < 0 ? -1 : 0;
-}
-
-/* After the last record of a shard: nothing may follow. */
-static int check_end(struct feed *f, const struct shard *s, struct open_shard *o)
-{
-	struct tfrecord extra;
-	int rc = tfrecord_skip(o->reader, &extra);
-
-	if (rc < 0)
-		f->status = tfrecord_status(o->reader);
-	open_drop(o);
-	if (rc <= 0)
-		return rc;
-	fail("%s: goes on after the %" PRIu64 " records that its manifest or index says",
-	     s->path, s->count);
-	return data_failed(f);
-}
-
-/* A record's frame behind frames, and what is to be known of it but for its place there. */
-static int fetch(struct feed *f, struct order_place p, struct frames *frames,
-		 struct load_item *item)
-{
-	struct shard *s = &f->set->shard[p.shard];
-	struct open_shard *o = open_find(f, p.shard);
-	struct tfrecord record;
-	int rc;
-
-	if (!o)
-		return -1;
-	item->name = s->path;
-	item->number = s->number;
-	item->record = p.record;
-	item->size = frames->size;
-	if (f->plan.kind == ORDER_ALL) {
-		const uint64_t *at = s->index.offset + p.record;
-
-		item->offset = at[0];
-		rc = tfrecord_load_at(o->reader, p.record, at[0], at[1] - at[0], frames);
-	} else {
-		TRY(go_to(f, s, o->reader, p.record));
-		rc = tfrecord_load(o->reader, &record, frames);
-		if (!rc)
-			return too_few(f, s, p.record);
-		item->offset = record.offset;
-	}
-	if (rc < 0) {
-		f->status = tfrecord_status(o->reader);
-		return -1;
-	}
-	item->size = frames->size - item->size;
-	if (f->plan.kind != ORDER_ALL && p.record + 1 == s->count)
-		return check_end(f, s, o);
-	return 0;
+	f->status = fetcher_status(f->fetcher);
+	return -1;
 }
 
 /* ---- windows ---- */
@@ -239,7 +109,8 @@ static int hold_read(struct feed *f, struct hold *h, size_t until)
 		uint32_t rank = h->rank[h->done];
 
 		if (wanted(f, h->position + rank))
-			TRY(fetch(f, h->read[h->done], &h->frame[rank], &h->item[rank]));
+			TRY(shard_fetch(f, h->read[h->done], &h->frame[rank],
+					&h->item[rank]));
 	}
 	return 0;
 }
@@ -261,7 +132,7 @@ static int give(struct feed *f, struct frames *frame, struct frames *to)
 
 /* The record at f->next out of its window. The window after it is read in step, so that
  * reading never stops and the memory stays that of about one window. */
-static int window_fetch(struct feed *f, struct frames *to, struct load_item *item)
+static int window_fetch(struct feed *f, struct frames *to, struct fetched *item)
 {
 	struct hold *h = &f->hold[0], *after = &f->hold[1];
 	uint64_t rank;
@@ -290,7 +161,7 @@ static int window_fetch(struct feed *f, struct frames *to, struct load_item *ite
 /* ---- stdin ---- */
 
 /* One record of stdin: 1, 0, -1. */
-static int stdin_fetch(struct feed *f, struct frames *to, struct load_item *item)
+static int stdin_fetch(struct feed *f, struct frames *to, struct fetched *item)
 {
 	struct tfrecord record;
 	size_t before = to->size;
@@ -313,7 +184,7 @@ static int stdin_window(struct feed *f, uint64_t position)
 {
 	struct hold *h = &f->hold[0];
 	struct frames *frame = NULL;
-	struct load_item *item = NULL;
+	struct fetched *item = NULL;
 	size_t n = 0, room = 0, i;
 	int rc = 1;
 
@@ -358,7 +229,7 @@ static int stdin_window(struct feed *f, uint64_t position)
 
 /* The record of stdin at f->next, which is the position of the one read last plus
  * distance: 1, 0, -1. */
-static int stdin_next(struct feed *f, struct frames *to, struct load_item *item)
+static int stdin_next(struct feed *f, struct frames *to, struct fetched *item)
 {
 	struct hold *h = &f->hold[0];
 
@@ -421,7 +292,8 @@ struct feed *feed_open(struct shards *set, const struct feed_plan *plan)
 	for (i = 0; i < set->n; i++)
 		counts[i] = set->shard[i].count;
 	f->order = order_open(plan->kind, plan->window, plan->seed, counts, set->n);
-	if (!f->order)
+	f->fetcher = f->order ? fetcher_open(set, plan->kind == ORDER_ALL) : NULL;
+	if (!f->fetcher)
 		goto bad;
 	f->epoch = order_epoch(f->order);
 	if (plan->epochs && __builtin_mul_overflow(plan->epochs, f->epoch, &f->end)) {
@@ -458,12 +330,9 @@ int feed_status(const struct feed *f)
 
 void feed_close(struct feed *f)
 {
-	size_t i;
-
 	if (!f)
 		return;
-	for (i = 0; i < OPEN_MOST; i++)
-		open_drop(&f->open[i]);
+	fetcher_close(f->fetcher);
 	hold_release(&f->hold[0]);
 	hold_release(&f->hold[1]);
 	tfrecord_close(f->stdin_reader);
@@ -471,7 +340,7 @@ void feed_close(struct feed *f)
 	free(f);
 }
 
-static struct load_item *load_item(struct load *l)
+static struct fetched *load_item(struct load *l)
 {
 	if (l->n == l->room) {
 		size_t room = l->room ? 2 * l->room : 64;
@@ -490,7 +359,7 @@ static struct load_item *load_item(struct load *l)
 /* The record at f->next into the load: 1, 0 at the end of stdin, -1. */
 static int load_one(struct feed *f, struct load *l)
 {
-	struct load_item *item = load_item(l);
+	struct fetched *item = load_item(l);
 	struct order_place place;
 	size_t at = l->frames.size;
 	int rc = 1;
@@ -504,7 +373,7 @@ static int load_one(struct feed *f, struct load *l)
 	} else {
 		if (order_at(f->order, f->next, &place))
 			return system_failed(f);
-		rc = fetch(f, place, &l->frames, item) ? -1 : 1;
+		rc = shard_fetch(f, place, &l->frames, item) ? -1 : 1;
 	}
 	if (rc > 0) {
 		item->at = at;

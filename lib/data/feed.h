@@ -6,6 +6,7 @@
 #ifndef DATA_FEED_H
 #define DATA_FEED_H
 
+#include "data/fetch.h"
 #include "data/order.h"
 #include "data/shards.h"
 #include "data/tfrecord.h"
@@ -30,19 +31,12 @@ enum load_kind {
 	LOAD_END,               /* the next sample would stand at position */
 };
 
-struct load_item {
-	const char *name;       /* of the shard, for reasons; valid as long as the feed */
-	uint32_t number;        /* of the shard */
-	uint64_t record, offset;
-	size_t at, size;        /* its frame in frames.data */
-};
-
 /* Zero-initialised is empty; to be used again and again. */
 struct load {
 	enum load_kind kind;
 	uint64_t position;      /* of the first sample */
 	struct frames frames;
-	struct load_item *item;
+	struct fetched *item;
 	size_t n, room;
 };
 

@@ -1,4 +1,4 @@
-#include "data/inputs.h"
+#include "data/inputs_parts.h"
 
 #include "base/fail.h"
 #include "base/io.h"
@@ -42,8 +42,7 @@ const char *inputs_name(const struct inputs *in, const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* The number of a class by name; new ones only where classes are not fixed. */
-static int class_of(struct inputs *in, const char *name, size_t n, const char *path,
+int inputs_class(struct inputs *in, const char *name, size_t n, const char *path,
 		    uint32_t *class)
 {
 	if (!in->fixed)
@@ -54,8 +53,7 @@ static int class_of(struct inputs *in, const char *name, size_t n, const char *p
 		    in->classes.names.n);
 }
 
-/* No image of a class may have the name of another. */
-static int once(struct inputs *in, uint32_t class, const char *path)
+int inputs_once(struct inputs *in, uint32_t class, const char *path)
 {
 	struct text t = { 0 };
 	uint32_t number;
@@ -72,7 +70,7 @@ static int once(struct inputs *in, uint32_t class, const char *path)
 	return rc < 0 ? -1 : 0;
 }
 
-static int add(struct inputs *in, const char *path, uint32_t class, uint64_t offset,
+int inputs_add(struct inputs *in, const char *path, uint32_t class, uint64_t offset,
 	       uint64_t size)
 {
 	struct input *to;
@@ -86,7 +84,7 @@ static int add(struct inputs *in, const char *path, uint32_t class, uint64_t off
 		in->item = item;
 		in->room = room;
 	}
-	TRY(once(in, class, path));
+	TRY(inputs_once(in, class, path));
 	to = &in->item[in->n];
 	if (names_add(&in->paths, path, strlen(path), &to->path) < 0)
 		return -1;
@@ -178,8 +176,8 @@ static int class_folder(struct inputs *in, const char *folder, const char *class
 			rc = fail("%s: is no file; folders are DIR/CLASS/FILE: give the folder "
 				  "that holds the classes", path);
 		} else if (!rc) {
-			rc = class_of(in, class, strlen(class), path, &number);
-			rc = rc ? rc : add(in, path, number, 0, 0);
+			rc = inputs_class(in, class, strlen(class), path, &number);
+			rc = rc ? rc : inputs_add(in, path, number, 0, 0);
 		}
 		free(path);
 		free(name[i]);
@@ -190,11 +188,16 @@ static int class_folder(struct inputs *in, const char *folder, const char *class
 
 int inputs_folder(struct inputs *in, const char *folder, int *status)
 {
+	struct stat whole;
 	size_t n, i;
-	char **name = entries(folder, &n);
+	char **name;
 	int rc = 0;
 
 	*status = 3;
+	if (!stat(folder, &whole) && S_ISREG(whole.st_mode))
+		return fail("%s: is a file, not a folder of classes; archives are given with "
+			    "--from-tar, lists with --list", folder);
+	name = entries(folder, &n);
 	if (!name)
 		return -1;
 	*status = 1;
@@ -230,7 +233,7 @@ static int split(struct inputs *in, char *line, uint32_t *class, char **path)
 		return fail("not 'LABEL PATH'");
 	*path = rest;
 	if (in->fixed)
-		return class_of(in, line, n, rest, class);
+		return inputs_class(in, line, n, rest, class);
 	errno = 0;
 	number = strtoul(line, &end, 10);
 	if (end != line + n || line[0] == '-' || line[0] == '+' || errno || number > LABEL_MAX)
@@ -240,9 +243,7 @@ static int split(struct inputs *in, char *line, uint32_t *class, char **path)
 	return 0;
 }
 
-typedef int use_line(struct inputs *, void *context, const char *path, uint32_t class);
-
-static int read_list(struct inputs *in, const char *list, use_line *use, void *context,
+int inputs_lines(struct inputs *in, const char *list, inputs_use *use, void *context,
 		     int *status)
 {
 	const char *shown = strcmp(list, "-") ? list : "stdin";
@@ -277,8 +278,7 @@ static int read_list(struct inputs *in, const char *list, use_line *use, void *c
 	return rc;
 }
 
-/* Classes of a list of numbers are all those up to the greatest. */
-static int number_classes(struct inputs *in)
+int inputs_number_classes(struct inputs *in)
 {
 	uint32_t most = 0, number, i;
 	char name[16];
@@ -300,189 +300,15 @@ static int number_classes(struct inputs *in)
 static int use_file(struct inputs *in, void *context, const char *path, uint32_t class)
 {
 	(void)context;
-	return add(in, path, class, 0, 0);
+	return inputs_add(in, path, class, 0, 0);
 }
 
 int inputs_list(struct inputs *in, const char *list, int *status)
 {
 	in->listed = 1;
-	TRY(read_list(in, list, use_file, NULL, status));
+	TRY(inputs_lines(in, list, use_file, NULL, status));
 	*status = 3;
-	return in->fixed ? 0 : number_classes(in);
-}
-
-/* ---- archives ---- */
-
-/* Members that a list names, with their classes. */
-struct wanted {
-	struct names path;
-	uint32_t *class;
-	unsigned char *met;
-	size_t room;
-};
-
-static int use_wanted(struct inputs *in, void *context, const char *path, uint32_t class)
-{
-	struct wanted *w = context;
-	uint32_t number;
-	int rc;
-
-	(void)in;
-	if (w->path.n == w->room) {
-		size_t room = w->room ? 2 * w->room : 1024;
-		void *a = realloc(w->class, room * sizeof *w->class);
-		void *b = a ? realloc(w->met, room) : NULL;
-
-		w->class = a ? a : w->class;
-		w->met = b ? b : w->met;
-		if (!a || !b)
-			return fail("no memory for a list of %zu", room);
-		w->room = room;
-	}
-	while (!strncmp(path, "./", 2))
-		path += 2;
-	rc = names_add(&w->path, path, strlen(path), &number);
-	if (rc <= 0)
-		return rc ? -1 : fail("%s stands there twice", path);
-	w->class[number] = class;
-	w->met[number] = 0;
-	return 0;
-}
-
-/* The class of a member by the folder that holds it, or by the archive within. */
-static int class_of_member(struct inputs *in, const struct tar_member *m, const char *path,
-			   uint32_t *class)
-{
-	const char *slash = strrchr(path, '/'), *begin;
-	size_t before;
-
-	if (m->inner) {
-		const char *base = strrchr(m->inner, '/');
-
-		base = base ? base + 1 : m->inner;
-		return class_of(in, base, strlen(base) - 4, path, class);
-	}
-	if (!slash || slash == path)
-		return fail("%s: lies in no class folder", path);
-	for (begin = slash; begin > path && begin[-1] != '/'; begin--)
-		;
-	before = (size_t)(begin - path);
-	if (!in->parent) {
-		in->parent = strndup(path, before);
-		if (!in->parent)
-			return fail("no memory");
-	}
-	if (strlen(in->parent) != before || memcmp(in->parent, path, before))
-		return fail("%s: its class folder is not in '%s' as those before: choose one "
-			    "side by --under", path, before || *in->parent ? in->parent : ".");
-	return class_of(in, begin, (size_t)(slash - begin), path, class);
-}
-
-/* Where a member lies below the folder under; NULL if it does not. */
-static const char *below(const struct tar_member *m, const char *under)
-{
-	const char *path = m->inner ? m->inner : m->path;
-	size_t n = strlen(under);
-
-	while (!strncmp(under, "./", 2)) {
-		under += 2;
-		n -= 2;
-	}
-	if (strncmp(path, under, n) || (n && under[n - 1] != '/' && path[n] != '/'))
-		return NULL;
-	return m->path;
-}
-
-static char *member_path(const struct tar_member *m)
-{
-	struct text t = { 0 };
-
-	text_add(&t, "%s%s%s", m->inner ? m->inner : "", m->inner ? "/" : "", m->path);
-	return text_take(&t);
-}
-
-int inputs_member(struct inputs *in, const struct tar_member *m, const char *under,
-		  uint32_t *class)
-{
-	char *path;
-	int rc;
-
-	if (!below(m, under))
-		return 0;
-	path = member_path(m);
-	if (!path)
-		return -1;
-	rc = class_of_member(in, m, path, class) || once(in, *class, path) ? -1 : 1;
-	free(path);
-	return rc;
-}
-
-static int add_member(struct inputs *in, const struct tar_member *m, struct wanted *w)
-{
-	char *path = member_path(m);
-	uint32_t class, number;
-	int rc;
-
-	if (!path)
-		return -1;
-	if (!w) {
-		rc = class_of_member(in, m, path, &class);
-	} else if (names_find(&w->path, path, strlen(path), &number)) {
-		class = w->class[number];
-		w->met[number] = 1;
-		rc = 0;
-	} else {
-		rc = 1;
-	}
-	if (!rc)
-		rc = add(in, path, class, m->offset, m->size);
-	free(path);
-	return rc < 0 ? -1 : 0;
-}
-
-static int all_met(const struct wanted *w, const char *archive)
-{
-	size_t i, size;
-
-	for (i = 0; i < w->path.n; i++)
-		if (!w->met[i])
-			return fail("%s: has no member %s, which the list names", archive,
-				    names_get(&w->path, (uint32_t)i, &size));
-	return 0;
-}
-
-int inputs_tar(struct inputs *in, struct tar *tar, const char *path, const char *under,
-	       const char *list, int *status)
-{
-	struct wanted wanted = { 0 };
-	struct tar_member m;
-	int rc = 0;
-
-	in->listed = list != NULL;
-	if (list)
-		rc = read_list(in, list, use_wanted, &wanted, status);
-	*status = 3;
-	in->archive_name = strdup(path);
-	if (!rc && (in->archive = open(path, O_RDONLY | O_CLOEXEC)) < 0)
-		rc = fail_errno("%s", path);
-	while (!rc && (rc = tar_next(tar, &m)) > 0) {
-		*status = 1;
-		rc = below(&m, under) ? add_member(in, &m, list ? &wanted : NULL) : 0;
-		if (rc)
-			fail_add("%s", path);
-	}
-	if (rc < 0 && tar_status(tar) == 3)
-		*status = 3;
-	if (!rc && list) {
-		*status = 1;
-		rc = all_met(&wanted, path);
-		if (!rc && !in->fixed)
-			rc = number_classes(in);
-	}
-	names_release(&wanted.path);
-	free(wanted.class);
-	free(wanted.met);
-	return rc;
+	return in->fixed ? 0 : inputs_number_classes(in);
 }
 
 int inputs_settle(struct inputs *in)

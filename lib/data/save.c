@@ -100,7 +100,7 @@ static void add_class(struct save *s, struct text *t)
 	text_add(t, "/");
 }
 
-static void add_name(struct save *s, struct text *t, const struct load_item *item)
+static void add_name(struct save *s, struct text *t, const struct fetched *item)
 {
 	const char *format = image_format(s->sample.image, s->sample.image_size);
 	const unsigned char *name = s->sample.name;
@@ -153,7 +153,7 @@ static int write_file(const char *path, const void *data, size_t n)
 	return rc;
 }
 
-static int save_one(struct save *s, const struct load *l, const struct load_item *item)
+static int save_one(struct save *s, const struct load *l, const struct fetched *item)
 {
 	struct text t = { 0 };
 	size_t below;
