@@ -18,7 +18,7 @@ printf 'input 4 4 3\nnet = a: conv 3 4\n    | swish | b: linear 10\n' >swish.net
 check_status 1 'an op that does not train is refused' 'net-cat --steps -d ref swish.net'
 said 'with its line' 'line 3: swish: this op is read, counted and shown'
 check_status 1 'an unknown rewrite is refused' "net-cat --steps -d ref --without fusion '$net'"
-said 'with those there are' "no rewrite 'fusion' \(pointwise, gradient, recompute, all\)"
+said 'with those there are' "no rewrite 'fusion' \(pointwise, gradient, recompute, winograd, all\)"
 
 if [ ! -e "$BIN/millrace-cpu.so" ]; then
 	skip 7 'no plug-in for the CPU'

@@ -209,11 +209,12 @@ static int without_check(const char *list)
 		int known;
 
 		snprintf(word, sizeof word, "%.*s", (int)(n < 31 ? n : 31), list);
-		known = strcmp(word, "all") == 0;
+		/* no bracket, but an option of backends all the same */
+		known = strcmp(word, "all") == 0 || strcmp(word, "winograd") == 0;
 		for (int i = 0; i < BRACKET_KINDS; i++)
 			known |= strcmp(word, bracket_table[i].rewrite) == 0;
 		if (!known)
-			return fail("no rewrite '%s' (pointwise, gradient, recompute, all)", word);
+			return fail("no rewrite '%s' (pointwise, gradient, recompute, winograd, all)", word);
 		list += n + (list[n] == ',');
 	}
 	return 0;

@@ -260,10 +260,41 @@ size_t dnn_scratch(const struct dnn *d)
 	return d->scratch;
 }
 
+/* Nothing but what is said of it: bytes beyond the dimensions are left over from
+ * whatever was there, and shapes are compared byte by byte. */
+static void desc_clean(dnnl_memory_desc_t *to, const dnnl_memory_desc_t *m)
+{
+	size_t n = (size_t)m->ndims * sizeof(dnnl_dim_t);
+	const dnnl_blocking_desc_t *b = &m->format_desc.blocking;
+	dnnl_blocking_desc_t *to_b = &to->format_desc.blocking;
+
+	memset(to, 0, sizeof *to);
+	to->ndims = m->ndims;
+	to->data_type = m->data_type;
+	to->offset0 = m->offset0;
+	to->format_kind = m->format_kind;
+	memcpy(to->dims, m->dims, n);
+	memcpy(to->padded_dims, m->padded_dims, n);
+	memcpy(to->padded_offsets, m->padded_offsets, n);
+	to->extra.flags = m->extra.flags;
+	to->extra.scale_adjust = m->extra.scale_adjust;
+	if (m->format_kind != dnnl_blocked) {
+		to->format_desc = m->format_desc;
+		return;
+	}
+	memcpy(to_b->strides, b->strides, n);
+	to_b->inner_nblks = b->inner_nblks;
+	memcpy(to_b->inner_blks, b->inner_blks, (size_t)b->inner_nblks * sizeof(dnnl_dim_t));
+	memcpy(to_b->inner_idxs, b->inner_idxs, (size_t)b->inner_nblks * sizeof(dnnl_dim_t));
+}
+
 void dnn_weights(const struct dnn *d, struct dnn_shape *shape)
 {
+	dnnl_memory_desc_t clean;
+
 	memset(shape, 0, sizeof *shape);
-	memcpy(shape->bytes, &d->weights, sizeof d->weights);
+	desc_clean(&clean, &d->weights);
+	memcpy(shape->bytes, &clean, sizeof clean);
 }
 
 int dnn_place(struct dnn *d, void *x, void *weights, void *bias, void *y, void *scratch)

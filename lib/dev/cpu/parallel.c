@@ -22,12 +22,15 @@ struct job {
 	atomic_size_t next;
 };
 
-/* Runs are taken as they come, so that a thread whose core is lent to another program
- * holds up one run and not half of the step. */
+/*
+ * Runs are taken as they come, so that a thread whose core is lent to another program
+ * holds up one run and not half of the step. What one thread wrote is seen by others
+ * through `next` alone: libgomp's own meetings are hidden from the thread sanitizer.
+ */
 static void take_runs(void *context)
 {
 	struct job *job = context;
-	size_t i, end;
+	size_t i = atomic_load(&job->next), end;
 
 	while ((i = atomic_fetch_add(&job->next, job->run)) < job->count) {
 		end = job->count - i < job->run ? job->count : i + job->run;
@@ -41,10 +44,12 @@ void each(struct device *dev, size_t count, each_work *work, void *context)
 	struct job job = { .work = work, .context = context, .count = count };
 
 	job.run = count / ((size_t)dev->threads * 16) + 1;
+	atomic_store(&job.next, 0);
 	if (dev->threads == 1 || count <= 1)
 		take_runs(&job);
 	else
 		GOMP_parallel(take_runs, &job, (unsigned)dev->threads, 0);
+	(void)atomic_load(&job.next);
 }
 
 void threads_set(int threads)
