@@ -23,7 +23,7 @@ static const struct xent_attr xents[] = {
 
 enum { XENTS = sizeof xents / sizeof *xents, N = 6 };
 
-/* Samples: plain; mixed; no label; mixed with one label twice; ...; a tie for best. */
+/* Samples: plain; mixed; no label; one label twice; half a label; a tie for best. */
 static void case_make(struct small *s, const struct xent_attr *a)
 {
 	int32_t *label;
@@ -53,6 +53,8 @@ static void case_make(struct small *s, const struct xent_attr *a)
 	label[7] = label[6];
 	s->value[SHARES].given[6] = 0.25;
 	s->value[SHARES].given[7] = 0.75;
+	/* half of it has no label: targets sum to less than 1 */
+	s->value[SHARES].given[8] = s->value[SHARES].given[9] = 0.5;
 	for (k = 0; k < a->classes; k++)
 		s->value[LOGITS].given[5 * a->classes + k] = k < 2 ? 3 : -1;
 	label[10] = 0;
@@ -111,7 +113,7 @@ static void ref_formula(void **state)
 		label = (int32_t *)s.value[LABELS].given;
 		for (n = 0; n < N; n++) {
 			const float *x = s.value[LOGITS].given + n * a->classes;
-			double all = 0, loss = 0;
+			double all = 0, loss = 0, whole = n == 4 ? (1 + a->smoothing) / 2 : 1;
 			int best = 0;
 
 			for (k = 0; k < a->classes; k++) {
@@ -129,7 +131,7 @@ static void ref_formula(void **state)
 				assert_float_equal(s.value[PROBABILITIES].got[n * a->classes + k], p,
 						   1e-6);
 				assert_float_equal(s.value[DLOGITS].got[n * a->classes + k],
-						   n == 2 ? 0 : a->weight / 5 * (p - t), 1e-6);
+						   n == 2 ? 0 : a->weight / 5 * (whole * p - t), 1e-6);
 			}
 			assert_float_equal(s.value[LOSSES].got[2 * n], n == 2 ? 0 : a->weight * loss,
 					   1e-5);
