@@ -178,8 +178,10 @@ static void bad_manifests(void **state)
 		"{", "", "[1",
 		HEAD "\"samples\":1," REST "}",
 		HEAD "\"samples\":1," REST ",\"shards\":[]}",
-		HEAD "\"samples\":1," REST ",\"shards\":[{\"name\":\"a\",\"samples\":2,\"bytes\":1}]}",
-		HEAD "\"samples\":-1," REST ",\"shards\":[{\"name\":\"a\",\"samples\":-1,\"bytes\":1}]}",
+		HEAD "\"samples\":1," REST
+			",\"shards\":[{\"name\":\"a\",\"samples\":2,\"bytes\":1}]}",
+		HEAD "\"samples\":-1," REST
+			",\"shards\":[{\"name\":\"a\",\"samples\":-1,\"bytes\":1}]}",
 		HEAD "\"samples\":1," REST ",\"shards\":[{\"samples\":1,\"bytes\":1}]}",
 		HEAD "\"samples\":1,\"samples\":1," REST ",\"shards\":[]}",
 		"{\"format\":\"millrace-shards\",\"version\":2}",
