@@ -1,11 +1,10 @@
 #!/bin/sh
 # make install: programs find their networks and the plug-in where they were put.
 . "${0%/*}/lib.sh"
+case $BUILD in */build) ;; *) skip_all 'only for the ordinary build' ;; esac
 plan 5
 
 cd "$TESTS/.." || exit 1
-kind=
-case $BUILD in */build) ;; *) skip_all 'only for the ordinary build' ;; esac
 make -s install DESTDIR="$TMP" PREFIX=/usr >"$TMP/log" 2>&1
 installed=$TMP/usr/bin
 
