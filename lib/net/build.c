@@ -216,7 +216,8 @@ static int distribution(struct expander *x, const struct op_rest *rest, const st
 }
 
 static int own_all(struct expander *x, int index, const struct shape *in,
-		   const struct op_rest *rest, const struct where *w, struct at at, const struct values *ins)
+		   const struct op_rest *rest, const struct where *w, struct at at,
+		   const struct values *ins)
 {
 	struct param_spec spec[NODE_PARAMS] = { { 0 } };
 	int op = x->g.node[index].op;

@@ -290,7 +290,8 @@ static const struct op table[OP_WORDS] = {
 	[OP_BN] = {
 		"bn",
 		.arg = { { "eps", ARG_REAL, 1e-5 }, { "decay", ARG_REAL, 0.9 },
-			 { "gain", ARG_FLAG, 1 }, { "bias", ARG_FLAG, 1 }, { "init", ARG_REAL, 1 } },
+			 { "gain", ARG_FLAG, 1 }, { "bias", ARG_FLAG, 1 },
+			 { "init", ARG_REAL, 1 } },
 		.shape = shape_same, .params = params_bn
 	},
 	[OP_LAYERNORM] = {

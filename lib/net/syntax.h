@@ -36,7 +36,7 @@ enum token_kind {
 
 struct token {
 	enum token_kind kind;
-	struct symbol *symbol;          /* without what sticks to it: "x" of "x:", "@x", "x=", "x(" */
+	struct symbol *symbol;          /* "x" of "x:", "@x", "x=", "x(" */
 	struct at at;
 	int tight_left, tight_right;    /* no blank there */
 };
@@ -198,9 +198,10 @@ struct parser {
 
 struct ast *parse_chain(struct parser *);
 struct ast *parse_expr(struct parser *);
-/* The token if it is of this kind (and text, where not NULL), which is then behind us; else NULL. */
+/* The token if it is of this kind (and text, where not NULL), then behind us; else NULL. */
 const struct token *parse_take(struct parser *, enum token_kind, const char *text);
-const struct token *parse_need(struct parser *, enum token_kind, const char *text, const char *what);
+const struct token *parse_need(struct parser *, enum token_kind, const char *text,
+			       const char *what);
 /* "what before 'token'"; -1. */
 int parse_fail(struct parser *, const char *what);
 struct named *parse_named(struct parser *, struct symbol *, struct at);
