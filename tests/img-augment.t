@@ -98,7 +98,7 @@ said 'is told' 'the first operand is the recipe'
 check_status 2 'an unknown step' "img-augment 'resize 224' <coded"
 said 'is told with the known one' "column 1: no step is called 'resize': is 'size' meant"
 check_status 2 'no threads' "img-augment -j 0x 'size 9' <coded"
-check_status 2 'a negative seed' "img-augment -s -3 'size 9' <coded"
+check_status 2 'a negative seed' "img-augment -s -1 'size 9' <coded"
 check 'the steps are listed' 'img-augment --steps | grep -q "^random-crop: "'
 
 # Bad images.

@@ -9,9 +9,10 @@
 #include "data/recipe.h"
 #include "data/stream.h"
 
-/* Pixels of a record that is written end it; so do so many bytes of its other columns of
- * varying size. */
+/* So many bytes end a record that is written: of its pixels, of the images that they come
+ * from, of its other columns of varying size. */
 #define AUGMENT_RECORD ((size_t)2 << 20)
+#define AUGMENT_IMAGES ((size_t)8 << 20)
 #define AUGMENT_OTHERS ((size_t)1 << 20)
 
 struct augment {                /* the same for all jobs of a stream */

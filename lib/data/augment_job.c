@@ -54,7 +54,7 @@ static int is_other(const struct augment *a, int column)
 uint32_t augment_cut(const struct augment *a, const struct stream_view *column,
 		     uint32_t first, uint32_t samples)
 {
-	size_t bytes = 0;
+	size_t bytes = 0, images = 0;
 	uint32_t n;
 
 	if (a->each_step)
@@ -70,7 +70,8 @@ uint32_t augment_cut(const struct augment *a, const struct stream_view *column,
 			     AUGMENT_OTHERS);
 			return 0;
 		}
-		if (bytes + more > AUGMENT_OTHERS)
+		images += sample_bytes(&a->in.column[a->image], &column[a->image], first + n);
+		if (n > 0 && (bytes + more > AUGMENT_OTHERS || images > AUGMENT_IMAGES))
 			break;
 		bytes += more;
 	}
@@ -236,7 +237,8 @@ static int plain_work(const struct augment *a, struct augment_job *j, struct can
 /* Adds the canvas' image, or a grey one where there is none, as view n. */
 static int add_view(struct augment_job *j, uint32_t n, struct canvas *canvas)
 {
-	int height = canvas ? canvas_height(canvas) : 64, width = canvas ? canvas_width(canvas) : 64;
+	int height = canvas ? canvas_height(canvas) : 64;
+	int width = canvas ? canvas_width(canvas) : 64;
 	size_t bytes = (size_t)height * (size_t)width * 3;
 	struct image to = { 0 }, *im = NULL;
 

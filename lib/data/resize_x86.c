@@ -203,8 +203,8 @@ void resize_across_avx2(const struct resize_axis *a, const struct image *from,
  * Sixteen bytes of the result, a group, are made at once: a permutation of 64 bytes
  * of the source brings four taps to each, and the dot products of VNNI take a weight
  * as three signed bytes. Where 64 bytes do not hold the taps of a group, or there are
- * fewer rows than are done at a time, the table is refused. The table holds for each group: its head, the permutation, and for every
- * four taps three vectors of weights.
+ * fewer rows than are done at a time, the table is refused. The table holds for each
+ * group: its head, the permutation, and for every four taps three vectors of weights.
  */
 struct group {
 	uint32_t at;            /* first byte in the row */

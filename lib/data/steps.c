@@ -347,12 +347,14 @@ const struct step_kind step_kinds[] = {
 	{ "random-crop", "a box of random area, shape and place", {
 		{ "scale", NULL, "0.08,1", 1e-6, 1, 0, 2, 2, 0,
 		  "least and most part of the area; '| size 224' comes after" },
-		{ "ratio", NULL, "3/4,4/3", 1e-3, 1e3, 0, 2, 2, 0, "least and most width : height" },
+		{ "ratio", NULL, "3/4,4/3", 1e-3, 1e3, 0, 2, 2, 0,
+		  "least and most width : height" },
 	  }, 0, random_crop_check, random_crop_outline, random_crop_run },
 	{ "size", "resize, bilinear, antialiased", {
 		{ "height", NULL, "", SIDE, "pixels" },
 		{ "width", NULL, "", SIDE, "pixels; as the height if left out" },
-		{ "short", NULL, "", 1, IMAGE_SIDE_MAX, 1, 1, 1, 1, "pixels of the shorter side; the shape stays" },
+		{ "short", NULL, "", 1, IMAGE_SIDE_MAX, 1, 1, 1, 1,
+		  "pixels of the shorter side; the shape stays" },
 	  }, 0, size_check, size_outline, size_run },
 	{ 0 },
 };

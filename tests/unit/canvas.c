@@ -32,7 +32,8 @@ static void check_recipe(const char *file, const char *text, uint64_t position)
 	struct recipe *r = recipe_parse(text);
 	int flags = r && recipe_has(r, "grey") ? CANVAS_GREY : 0;
 	char *data, *again;
-	struct canvas *lazy = open_file(file, flags, &data), *eager = open_file(file, flags, &again);
+	struct canvas *lazy = open_file(file, flags, &data);
+	struct canvas *eager = open_file(file, flags, &again);
 	struct image to = { 0 }, *want = canvas_image(eager);
 
 	assert_non_null(r);
@@ -228,8 +229,9 @@ static void the_centre_is_where_others_have_it(void **state)
 static void choices_depend_on_seed_position_and_name(void **state)
 {
 	static unsigned char pixels[60 * 60 * 3];
-	struct recipe *r = recipe_parse("random-crop"), *with = recipe_parse("flip 0 | random-crop"),
-		*second = recipe_parse("random-crop 1 1 1 1 | random-crop");
+	struct recipe *r = recipe_parse("random-crop");
+	struct recipe *with = recipe_parse("flip 0 | random-crop");
+	struct recipe *second = recipe_parse("random-crop 1 1 1 1 | random-crop");
 	struct canvas *c = canvas_new();
 	int mirrored, other_seed = 0, other_position = 0, other_name = 0;
 

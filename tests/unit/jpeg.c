@@ -390,10 +390,9 @@ static void grey_may_stay_grey(void **state)
 	b = whole(j);
 	assert_int_equal(jpeg_read(j, &b, 1, &grey), 0);
 	for (int y = 0; y < grey.height; y++)
-		for (int x = 0; x < grey.width; x++)
-			for (int c = 0; c < 3; c++)
-				assert_int_equal(grey.data[(size_t)y * grey.stride + (size_t)x],
-					rgb.data[(size_t)y * rgb.stride + 3 * (size_t)x + (size_t)c]);
+		for (int i = 0; i < 3 * grey.width; i++)
+			assert_int_equal(grey.data[(size_t)y * grey.stride + (size_t)i / 3],
+					 rgb.data[(size_t)y * rgb.stride + (size_t)i]);
 	free(data);
 	image_release(&rgb);
 	image_release(&grey);
