@@ -33,7 +33,7 @@ run 'net-cat digits'
 say 'Train it.'
 run "tfrec-cat --shuffle all --seed 1 --epochs 8 demo/train-* |
   img-augment 'grey | pad 2 | crop 28 random' |
-  net-train -b 50 --lr 0.1 --schedule cosine --epochs 8 --keep 4 -o demo/run digits"
+  net-train -b 50 --lr 0.02 --schedule cosine --epochs 8 --keep 4 -o demo/run digits"
 
 say 'Score it on digits it has not seen: each exactly once.'
 run "tfrec-cat demo/test-* | img-augment 'grey | crop 28' |
@@ -47,4 +47,10 @@ run "tfrec-cat demo/test-* | img-augment 'grey | crop 28' |
 say 'Draw the curves.'
 run 'log-plot -o demo/curve.svg demo/run/log.ndjson'
 
-say 'Look at demo/sheet.png and demo/curve.svg.'
+# Any processor reaches 97 %; which digits are missed differs in the last bits of sums.
+if awk -F '"top1": ' '{ exit !($2 + 0 >= 0.97) }' demo/score.json; then
+	say 'At least 97 % as it should be. Look at demo/sheet.png and demo/curve.svg.'
+else
+	say 'The average scores under 97 %: something is wrong here.'
+	exit 1
+fi
