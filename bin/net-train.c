@@ -13,7 +13,7 @@
 static const char more[] =
 	"Example:\n"
 	"  tfrec-cat --epochs 90 --shuffle 10000 --seed 1 train-*-of-01024 |\n"
-	"    img-augment -j 14 'bbox-crop 0.05 1 | size 224 | flip | color' |\n"
+	"    img-augment -j 14 'random-crop | size 224 | flip' |\n"
 	"    net-train -b 256 --lr 0.1 --schedule step --epochs 90 -o run/ resnet50\n";
 
 struct words { struct progress progress; int quiet, begun; int64_t batch; };
