@@ -154,7 +154,8 @@ static void move_all(const struct value *v, void *stored, void *plain, int out)
 		for (h = 0; h < v->h; h++)
 			for (w = 0; w < v->w; w++)
 				for (c = 0; c < v->c; c++)
-					move(v, stored, value_place(v, n, c, h, w), plain, i++, out);
+					move(v, stored, value_place(v, n, c, h, w), plain, i++,
+					     out);
 }
 
 void value_pack(const struct value *v, void *stored, const void *plain)
@@ -178,6 +179,7 @@ void value_unpack(const struct value *v, const void *stored, void *plain)
 void value_zero_padding(const struct value *v, void *stored)
 {
 	size_t size = dtype_bytes(v->lay.type), block = (size_t)v->lay.block;
+	char *numbers = stored;
 	int n, h, w, c, end;
 
 	for (c = v->c; c < v->lay.pad; c = end) {
@@ -186,7 +188,7 @@ void value_zero_padding(const struct value *v, void *stored)
 		for (n = 0; n < v->n; n++)
 			for (h = 0; h < v->h; h++)
 				for (w = 0; w < v->w; w++)
-					memset((char *)stored + value_place(v, n, c, h, w) * size, 0,
+					memset(numbers + value_place(v, n, c, h, w) * size, 0,
 					       (block - (size_t)c % block) * size);
 	}
 }

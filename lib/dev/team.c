@@ -125,6 +125,11 @@ int host_any(struct host *host, int flag)
 
 enum { STRIP = 1024 };
 
+static float *gradients(const struct team *team, int rank, size_t at)
+{
+	return (float *)(team->memory[rank]->arena[ARENA_GRAD] + at);
+}
+
 /* Sums numbers from .. to of the range in rank order, and gives them to all. No other
  * device touches them before the next meeting. */
 static void reduce(const struct team *team, size_t at, size_t from, size_t to)
@@ -136,7 +141,7 @@ static void reduce(const struct team *team, size_t at, size_t from, size_t to)
 	for (; from < to; from += n) {
 		n = to - from < STRIP ? to - from : STRIP;
 		for (rank = 0; rank < team->count; rank++) {
-			const float *x = (float *)(team->memory[rank]->arena[ARENA_GRAD] + at) + from;
+			const float *x = gradients(team, rank, at) + from;
 
 			if (!rank)
 				memcpy(sum, x, n * sizeof *sum);
@@ -145,8 +150,7 @@ static void reduce(const struct team *team, size_t at, size_t from, size_t to)
 					sum[i] += x[i];
 		}
 		for (rank = 0; rank < team->count; rank++)
-			memcpy((float *)(team->memory[rank]->arena[ARENA_GRAD] + at) + from, sum,
-			       n * sizeof *sum);
+			memcpy(gradients(team, rank, at) + from, sum, n * sizeof *sum);
 	}
 }
 

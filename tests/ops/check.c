@@ -119,8 +119,9 @@ static int compare(struct small *s, const struct program *p, float *const *want,
 			continue;
 		error = apart(v->got, want[k], v->numbers, &at);
 		if (error > allowed)
-			bad += wrong(s, where, "value %d at %zu of %zu: %.9g, not %.9g: %.2g > %.2g",
-				     k, at, v->numbers, v->got[at], want[k][at], error, allowed);
+			bad += wrong(s, where, "value %d at %zu of %zu: %.9g, not %.9g: "
+				     "%.2g > %.2g", k, at, v->numbers, v->got[at], want[k][at],
+				     error, allowed);
 	}
 	return bad;
 }

@@ -56,7 +56,9 @@ struct small {
 	uint64_t seed;          /* of the numbers given */
 };
 
-enum small_layout { SMALL_NHWC, SMALL_NHWC16, SMALL_NCHW, SMALL_BLOCK8, SMALL_BLOCK16, SMALL_LAYOUTS };
+enum small_layout {
+	SMALL_NHWC, SMALL_NHWC16, SMALL_NCHW, SMALL_BLOCK8, SMALL_BLOCK16, SMALL_LAYOUTS
+};
 extern const char *const small_layout_name[SMALL_LAYOUTS];
 
 /* Begins a case: no values, no steps; control with count 1, stride 1, lr 0.1. */

@@ -29,7 +29,8 @@ static void case_make(struct small *s, const struct xent_attr *a)
 	int32_t *label;
 	int n, k;
 
-	small_init(s, "xent smoothing %g weight %g classes %d", a->smoothing, a->weight, a->classes);
+	small_init(s, "xent smoothing %g weight %g classes %d", a->smoothing, a->weight,
+		   a->classes);
 	small_value(s, SMALL_IN, N, 1, 1, a->classes);
 	small_fill(s, LOGITS, -6, 6);
 	small_host(s, DTYPE_I32, N, 1, 1, 2);
@@ -113,6 +114,9 @@ static void ref_formula(void **state)
 		label = (int32_t *)s.value[LABELS].given;
 		for (n = 0; n < N; n++) {
 			const float *x = s.value[LOGITS].given + n * a->classes;
+			const float *p = s.value[PROBABILITIES].got + n * a->classes;
+			const float *dx = s.value[DLOGITS].got + n * a->classes;
+			const float *losses = s.value[LOSSES].got + 2 * n;
 			double all = 0, loss = 0, whole = n == 4 ? (1 + a->smoothing) / 2 : 1;
 			int best = 0;
 
@@ -121,21 +125,19 @@ static void ref_formula(void **state)
 				best = x[k] > x[best] ? k : best;
 			}
 			for (k = 0; k < a->classes; k++) {
-				double p = exp(x[k]) / all, t = a->smoothing / a->classes;
+				double want = exp(x[k]) / all, t = a->smoothing / a->classes;
 
 				for (j = 0; j < 2; j++)
 					if (label[2 * n + j] == k)
 						t += (1 - a->smoothing) *
 						     s.value[SHARES].given[2 * n + j];
-				loss -= t * log(p);
-				assert_float_equal(s.value[PROBABILITIES].got[n * a->classes + k], p,
-						   1e-6);
-				assert_float_equal(s.value[DLOGITS].got[n * a->classes + k],
-						   n == 2 ? 0 : a->weight / 5 * (whole * p - t), 1e-6);
+				loss -= t * log(want);
+				assert_float_equal(p[k], want, 1e-6);
+				want = n == 2 ? 0 : a->weight / 5 * (whole * want - t);
+				assert_float_equal(dx[k], want, 1e-6);
 			}
-			assert_float_equal(s.value[LOSSES].got[2 * n], n == 2 ? 0 : a->weight * loss,
-					   1e-5);
-			assert_true(s.value[LOSSES].got[2 * n + 1] == (best == label[2 * n]));
+			assert_float_equal(losses[0], n == 2 ? 0 : a->weight * loss, 1e-5);
+			assert_true(losses[1] == (best == label[2 * n]));
 		}
 		/* the first of equals is the best */
 		assert_true(s.value[LOSSES].got[2 * 5 + 1] == 1);
@@ -287,13 +289,14 @@ static void ref_update(void **state)
 		for (m = 0; m < 2; m++)
 			for (k = 0; k < (m ? 20 : W_COUNT); k++) {
 				double w = u.s.value[W0 + m].given[k];
+				double was = u.s.value[V0 + m].given[k];
 				double g = u.s.value[G0 + m].given[k] + (m ? 0 : o->decay * w);
-				double v = o->momentum * u.s.value[V0 + m].given[k] + g;
-				double step = !o->momentum ? g : o->nesterov ? g + o->momentum * v : v;
+				double v = o->momentum ? o->momentum * was + g : was;
+				double step = !o->momentum ? g :
+					      o->nesterov ? g + o->momentum * v : v;
 
 				assert_float_equal(u.s.value[W0 + m].got[k], w - 0.1 * step, 2e-7);
-				assert_float_equal(u.s.value[V0 + m].got[k],
-						   o->momentum ? v : u.s.value[V0 + m].given[k], 3e-7);
+				assert_float_equal(u.s.value[V0 + m].got[k], v, 3e-7);
 			}
 		small_release(&u.s);
 	}
@@ -351,7 +354,9 @@ static void track_make(struct small *s, struct bn_attr *a, int c)
 
 static void ref_track(void **state)
 {
-	struct bn_attr attrs[] = { { 1e-5, 0.9, 50, 1 }, { 1e-5, 0.99, 8, 2 }, { 1e-5, 0.5, 1, 1 } };
+	struct bn_attr attrs[] = {
+		{ 1e-5, 0.9, 50, 1 }, { 1e-5, 0.99, 8, 2 }, { 1e-5, 0.5, 1, 1 }
+	};
 	int i, k;
 
 	(void)state;
@@ -367,7 +372,8 @@ static void ref_track(void **state)
 			assert_float_equal(s.value[1].got[k], a->decay * s.value[1].given[k] +
 				(1 - a->decay) * s.value[0].given[k] / a->devices, 2e-7);
 			assert_float_equal(s.value[2].got[k], a->decay * s.value[2].given[k] +
-				(1 - a->decay) * unbias * s.value[0].given[20 + k] / a->devices, 4e-7);
+				(1 - a->decay) * unbias * s.value[0].given[20 + k] / a->devices,
+				4e-7);
 		}
 		small_release(&s);
 	}

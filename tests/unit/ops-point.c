@@ -172,7 +172,8 @@ static int make_copy(struct small *s, const struct shape_case *c, int which)
 	const struct layout to[] = {
 		{ c->c, c->c, DTYPE_F32 }, { pad_to(c->c, 16), pad_to(c->c, 16), DTYPE_F32 },
 		{ 1, c->c, DTYPE_F32 }, { 8, pad_to(c->c, 8), DTYPE_F32 },
-		{ 16, pad_to(c->c, 16), DTYPE_F32 }, { pad_to(c->c, 8), pad_to(c->c, 8), DTYPE_F32 },
+		{ 16, pad_to(c->c, 16), DTYPE_F32 },
+		{ pad_to(c->c, 8), pad_to(c->c, 8), DTYPE_F32 },
 	};
 	int x, y;
 
@@ -386,7 +387,8 @@ static void ref_refuses(void **state)
 	y = small_value(&s, SMALL_OUT, 1, 1, 1, 4);
 	small_step(&s, PART_BACKWARD, STEP_ACT_DX, &act, OF(x, x), OF(y));
 	assert_null(small_bind(&s, &setup));
-	assert_string_equal(fail_why(), "ref: act_dx: this activation's slope does not follow from its result");
+	assert_string_equal(fail_why(), "ref: act_dx: this activation's slope does not "
+			    "follow from its result");
 	s.steps = 0;
 	s.value[y].lay = (struct layout){ 4, 4, DTYPE_BF16 };
 	small_step(&s, PART_FORWARD, STEP_ACT, &act, OF(x), OF(y));

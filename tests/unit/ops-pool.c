@@ -65,10 +65,10 @@ static struct pool_attr attr_of(const struct pool_case *c, enum kind kind)
 static void case_make(struct small *s, const struct pool_case *c, const struct pool_attr *a,
 		      enum kind kind)
 {
-	small_init(s, "pool kind %d, %dx%dx%dx%d, window %dx%d, stride %dx%d, padding %d,%d..%d,%d, "
-		   "over %d,%d", (int)kind, c->n, c->h, c->w, c->c, c->k[0], c->k[1], c->s[0],
-		   c->s[1], c->before[0], c->before[1], c->after[0], c->after[1], c->over[0],
-		   c->over[1]);
+	small_init(s, "pool kind %d, %dx%dx%dx%d, window %dx%d, stride %dx%d, "
+		   "padding %d,%d..%d,%d, over %d,%d", (int)kind, c->n, c->h, c->w, c->c,
+		   c->k[0], c->k[1], c->s[0], c->s[1], c->before[0], c->before[1],
+		   c->after[0], c->after[1], c->over[0], c->over[1]);
 	small_value(s, SMALL_IN, c->n, c->h, c->w, c->c);
 	small_value(s, SMALL_IN, c->n, a->out_h, a->out_w, c->c);
 	small_value(s, SMALL_OUT, c->n, a->out_h, a->out_w, c->c);
@@ -212,7 +212,8 @@ static void ref_known(void **state)
 		{ MAXIMUM, { 1, 1, 5, 1, { 1, 3 }, { 1, 2 }, { 0, 1 }, { 0, 1 }, { 0, 0 } },
 		  { 1, 5, 5, -1, 2 }, { 5, 5, 2 }, { 0, 3, 0, 0, 3 } },
 		{ AVERAGE, { 1, 1, 5, 1, { 1, 3 }, { 1, 2 }, { 0, 1 }, { 0, 1 }, { 0, 0 } },
-		  { 1, 5, 6, -2, 2 }, { 3, 3, 0 }, { 0.5, 0.5f + 2 / 3.f, 2 / 3.f, 2 / 3.f + 1.5f, 1.5 } },
+		  { 1, 5, 6, -2, 2 }, { 3, 3, 0 },
+		  { 0.5, 0.5f + 2 / 3.f, 2 / 3.f, 2 / 3.f + 1.5f, 1.5 } },
 		{ AVERAGE_PAD, { 1, 1, 5, 1, { 1, 3 }, { 1, 2 }, { 0, 1 }, { 0, 1 }, { 0, 0 } },
 		  { 1, 5, 6, -2, 2 }, { 2, 3, 0 }, { 1 / 3.f, 1, 2 / 3.f, 5 / 3.f, 1 } },
 		/* ceil: the last window has two numbers of three; hanging over never counts */

@@ -2,6 +2,7 @@
 #include "base/fail.h"
 #include "dev/host.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -153,8 +154,10 @@ static void reduce_in_rank_order(void **state)
 
 static int work_sync(struct rig *rig, int rank)
 {
-	struct step stats = { .kind = STEP_SYNC_STATS, .in = { 0 }, .ins = 1, .out = { 1 }, .outs = 1 };
-	struct step sums = { .kind = STEP_SYNC_SUMS, .in = { 1 }, .ins = 1, .out = { 0 }, .outs = 1 };
+	struct step stats = { .kind = STEP_SYNC_STATS, .in = { 0 }, .ins = 1, .out = { 1 },
+			      .outs = 1 };
+	struct step sums = { .kind = STEP_SYNC_SUMS, .in = { 1 }, .ins = 1, .out = { 0 },
+			     .outs = 1 };
 	const struct memory *m = host_memory(&rig->host[rank], &rig->p);
 
 	TRY(host_meet(&rig->host[rank], m, &stats));
@@ -206,7 +209,7 @@ static int work_finite(struct rig *rig, int rank)
 /* One device's loss halts all; so does a gradient. */
 static void not_finite_halts_all(void **state)
 {
-	static const float bad[] = { 1, 3e38f, __builtin_inff(), -__builtin_inff(), __builtin_nanf("") };
+	static const float bad[] = { 1, 3e38f, INFINITY, -INFINITY, NAN };
 	struct device_thread t[MOST];
 	struct rig rig;
 	int k, i;

@@ -2,27 +2,37 @@
 
 enum { DRAWS = 256 };
 
-int ref_dropout(const struct memory *m, const struct step *s)
+/* One sample, its numbers in C, H, W order. */
+static void drop_sample(const struct memory *m, const struct dropout_attr *a, int n,
+			const struct view *x, const struct view *y)
 {
-	const struct dropout_attr *a = s->attr;
-	struct view x = view_of(m, s->in[0]), y = view_of(m, s->out[0]);
-	size_t numbers = (size_t)a->c * (size_t)a->h * (size_t)a->w, k;
+	size_t numbers = (size_t)a->c * (size_t)a->h * (size_t)a->w, k = 0;
 	float scale = dropout_scale(a);
 	unsigned char keep[DRAWS];
-	int n, c, i, j;
+	int c, i, j;
 
-	for (n = 0; n < y.v->n; n++) {
-		k = 0;
-		for (c = 0; c < a->c; c++)
-			for (i = 0; i < a->h; i++)
-				for (j = 0; j < a->w; j++, k++) {
-					if (k % DRAWS == 0)
-						dropout_draw(a, memory_control(m), n, k,
-							     numbers - k < DRAWS ? numbers - k : DRAWS,
-							     keep);
-					*view_pixel(&y, view_plane(&y, n, c), i, j) = keep[k % DRAWS] ?
-						*view_pixel(&x, view_plane(&x, n, c), i, j) * scale : 0;
-				}
+	for (c = 0; c < a->c; c++) {
+		float *from = view_plane(x, n, c), *to = view_plane(y, n, c);
+
+		for (i = 0; i < a->h; i++)
+			for (j = 0; j < a->w; j++, k++) {
+				size_t left = numbers - k;
+
+				if (k % DRAWS == 0)
+					dropout_draw(a, memory_control(m), n, k,
+						     left < DRAWS ? left : DRAWS, keep);
+				*view_pixel(y, to, i, j) = !keep[k % DRAWS] ? 0 :
+					*view_pixel(x, from, i, j) * scale;
+			}
 	}
+}
+
+int ref_dropout(const struct memory *m, const struct step *s)
+{
+	struct view x = view_of(m, s->in[0]), y = view_of(m, s->out[0]);
+	int n;
+
+	for (n = 0; n < y.v->n; n++)
+		drop_sample(m, s->attr, n, &x, &y);
 	return 0;
 }

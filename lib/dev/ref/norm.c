@@ -139,7 +139,8 @@ int ref_bn_dx(const struct memory *m, const struct step *s)
 
 			for (i = 0; i < x.v->h; i++)
 				for (j = 0; j < x.v->w; j++) {
-					double xhat = (*view_pixel(&x, of_x, i, j) - mean[c]) * invstd;
+					double off = *view_pixel(&x, of_x, i, j) - mean[c];
+					double xhat = off * invstd;
 					double d = *view_pixel(&dy, of_dy, i, j) - sum[c] / k -
 						   xhat * product[c] / k;
 

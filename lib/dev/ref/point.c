@@ -131,7 +131,8 @@ int ref_mul(const struct memory *m, const struct step *s)
 
 int ref_mul_sum(const struct memory *m, const struct step *s)
 {
-	struct view dy = view_of(m, s->in[0]), x = view_of(m, s->in[1]), sum = view_of(m, s->out[0]);
+	struct view dy = view_of(m, s->in[0]), x = view_of(m, s->in[1]);
+	struct view sum = view_of(m, s->out[0]);
 	int n, c, i, j;
 
 	for (n = 0; n < x.v->n; n++) {

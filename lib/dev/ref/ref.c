@@ -112,6 +112,8 @@ static int ref_prepare(void *dev, struct program *p, int step)
 		return fail("ref: %s: no kernel \"%s\" here, only \"plain\"", step_name(s->kind),
 			    s->how);
 	TRY(check_step(p, s));
+	if (s->kind == STEP_CONV || s->kind == STEP_CONV_DX || s->kind == STEP_CONV_DW)
+		TRY(ref_conv_prepare(s));
 	strcpy(s->how, "plain");
 	return 0;
 }

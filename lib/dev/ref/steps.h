@@ -20,6 +20,9 @@ ref_step ref_dropout;
 ref_step ref_xent, ref_xent_dx;
 ref_step ref_update;
 
+/* Asks for the workspace of a convolution. */
+int ref_conv_prepare(struct step *);
+
 /* A stored value with its strides in numbers: n, and h, w of one channel. */
 struct view {
 	float *at;
