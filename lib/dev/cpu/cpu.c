@@ -205,15 +205,15 @@ static int prepare_one(struct device *dev, struct program *p, int step)
 static int cpu_prepare(void *arg, struct program *p, int step)
 {
 	struct device *dev = arg;
-	int to = step + 1, bracket = p->step[step].bracket;
+	int to = step + 1, bracket = p->step[step].bracket, status, threads;
 
-	/* primitives are made for this many threads */
-	threads_set(dev->threads);
 	while (bracket >= 0 && to < p->steps && p->step[to].bracket == bracket)
 		to++;
-	if (to > step + 1)
-		return bracket_prepare(dev, p, step, to);
-	return prepare_one(dev, p, step);
+	/* primitives are made for this many threads */
+	threads = threads_set(dev->threads);
+	status = to > step + 1 ? bracket_prepare(dev, p, step, to) : prepare_one(dev, p, step);
+	threads_set(threads);
+	return status;
 }
 
 static void cpu_release(void *arg, struct program *p, int step)
@@ -296,20 +296,20 @@ static int run_step(struct device *dev, const struct memory *m, const struct ste
 static int cpu_run_steps(struct device *dev, struct program *p, int from, int to)
 {
 	const struct memory *m = host_memory(&dev->host, p);
-	int i;
+	int i, status = 0, threads = threads_set(dev->threads);
 
-	threads_set(dev->threads);
-	for (i = from; i < to; i++) {
+	for (i = from; i < to && !status; i++) {
 		const struct step *s = &p->step[i];
 
 		if (s->bracket >= 0 && i > 0 && p->step[i - 1].bracket == s->bracket)
 			continue;
 		if (run_step(dev, m, s)) {
 			host_broken(&dev->host);
-			return fail_add("cpu: step %d, %s", i, step_name(s->kind));
+			status = fail_add("cpu: step %d, %s", i, step_name(s->kind));
 		}
 	}
-	return 0;
+	threads_set(threads);
+	return status;
 }
 
 static int cpu_wait(struct device *dev)

@@ -110,8 +110,8 @@ typedef void each_work(void *context, size_t i);
 void each(struct device *, size_t count, each_work *, void *context);
 
 /* The calling thread's teams have this many threads from now on: OpenMP's own, and
- * those that primitives are made for. */
-void threads_set(int threads);
+ * those that primitives are made for. How many they had. */
+int threads_set(int threads);
 int threads_most(void);         /* what the user or the machine allows */
 
 /* Ends the calling thread's waiting team; the next region makes another. */

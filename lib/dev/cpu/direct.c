@@ -5,6 +5,7 @@
  */
 #include "dev/cpu/conv.h"
 
+#include "base/bytes.h"
 #include "base/fail.h"
 
 #include <stdio.h>
@@ -18,6 +19,7 @@ struct direct_own {
 	int lane_blocks;        /* vectors of the side with lanes */
 	int tables;             /* gather tables: 1, or one for each lane block */
 	int32_t *gather;        /* [tables][inner][width] */
+	int32_t *near;          /* [inner][width], 64 bytes aligned */
 	size_t taps;
 	size_t dw_size;         /* doubles of a chunk's weights */
 	int chunks, chunk;      /* of samples, for gradients of weights */
@@ -36,12 +38,14 @@ static struct sides sides_of(const struct dnn_conv *c, enum dnn_direction direct
 	return s;
 }
 
-static enum lanes lanes_of(const struct sides *s, int width)
+static enum lanes lanes_of(const struct sides *s, int width, int from_block)
 {
 	if (s->to_group == 1 && s->from_group == 1)
 		return LANES_OWN;
 	if (s->to_group % width == 0 || s->to_group == s->to_c)
 		return LANES_SAME;
+	if (s->to_group == s->from_group && width % s->to_group == 0 && from_block % width == 0)
+		return LANES_NEAR;
 	return LANES_GATHER;
 }
 
@@ -134,6 +138,7 @@ static struct direct_pass pass_of(const struct direct_job *j, int n, int b)
 	f.to_block = j->to->lay.block;
 	f.from = j->x + (size_t)n * sample_numbers(j->from);
 	f.gather = own->gather + (own->tables > 1 ? (size_t)b * inner * width : 0);
+	f.near = own->near;
 	if (j->w)
 		f.w = j->w + (size_t)b * own->taps * inner * width;
 	if (j->bias)
@@ -199,7 +204,9 @@ static void dw_piece(void *context, size_t i)
 
 		f.sum = sum;
 		f.dy = j->y + lanes_place(j, n, b, 0);
-		j->dev->k->direct_dw(&f, inner, 0, own->y.out);
+		/* row by row, so that all taps find the row in the nearest cache */
+		for (int row = 0; row < own->y.out; row++)
+			j->dev->k->direct_dw(&f, inner, row);
 	}
 }
 
@@ -259,6 +266,14 @@ static int gather_make(struct device *dev, const struct conv_step *c, struct dir
 			own->gather[i] = (int32_t)value_place(from, 0,
 				lane / s->to_group * s->from_group + j, 0, 0);
 	}
+	if (own->lanes != LANES_NEAR)
+		return 0;
+	own->near = program_alloc(c->p, (size_t)own->inner * width * sizeof *own->near + 64);
+	if (!own->near)
+		return -1;
+	own->near = (int32_t *)round_up((uintptr_t)own->near, 64);
+	for (i = 0; i < (size_t)own->inner * width; i++)
+		own->near[i] = (int32_t)(i % width) / s->to_group * s->to_group + (int32_t)(i / width);
 	return 0;
 }
 
@@ -279,7 +294,7 @@ int direct_prepare(struct device *dev, const struct conv_step *c)
 		return -1;
 	own->y = slide_of(&c->conv, 0);
 	own->x = slide_of(&c->conv, 1);
-	own->lanes = lanes_of(&s, dev->k->width);
+	own->lanes = lanes_of(&s, dev->k->width, from->lay.block);
 	own->inner = s.from_group;
 	own->lane_blocks = to->lay.pad / dev->k->width;
 	own->tables = c->conv.groups > 1 ? own->lane_blocks : 1;

@@ -70,6 +70,8 @@ struct pool_pass {
 enum lanes {
 	LANES_SAME,             /* all lanes read one channel: groups are whole blocks */
 	LANES_OWN,              /* lane l reads channel l: depthwise */
+	LANES_NEAR,             /* lane l, inner channel j reads lane near[j lanes + l] of the
+				   vector at gather[0]: small groups, as wide on both sides */
 	LANES_GATHER,           /* lane l, inner channel j reads offset gather[j lanes + l] */
 };
 
@@ -81,6 +83,7 @@ struct direct_pass {
 	int width;                      /* lanes of a block of w: the kernel's width */
 	const float *from;              /* the sample's first plane */
 	const int32_t *gather;          /* offsets from a pixel of the first plane, in numbers */
+	const int32_t *near;
 	const float *w;                 /* [k0][k1][inner][width] */
 	const float *bias;              /* width numbers, or NULL */
 	float *to;                      /* the row's first pixel, at the first of the lanes */
@@ -116,7 +119,7 @@ struct kernels {
 	 * gradient, for inner channel j. */
 	void (*direct)(const struct direct_pass *, int row);
 	void (*direct_dx)(const struct direct_pass *, int row);
-	void (*direct_dw)(const struct direct_pass *, int j, int from_row, int to_row);
+	void (*direct_dw)(const struct direct_pass *, int j, int row);
 	void (*update)(const struct update_pass *, size_t from, size_t to);
 	/* Whether all numbers are finite: 1 or 0. */
 	int (*finite)(const float *, size_t n);

@@ -15,6 +15,7 @@
 #define FMA(a, b, c) ((vec)_mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(c)))
 #define STREAM(p, v) _mm256_stream_ps(p, (__m256)(v))
 #define STREAM_END() _mm_sfence()
+#define PERMUTE(v, i) ((vec)_mm256_permutevar8x32_ps((__m256)(v), (__m256i)(i)))
 
 #include "dev/cpu/kernel_body.h"
 

@@ -16,6 +16,7 @@
 #define FMA(a, b, c) ((vec)_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(c)))
 #define STREAM(p, v) _mm512_stream_ps(p, (__m512)(v))
 #define STREAM_END() _mm_sfence()
+#define PERMUTE(v, i) ((vec)_mm512_permutexvar_ps((__m512i)(i), (__m512)(v)))
 
 #include "dev/cpu/kernel_body.h"
 

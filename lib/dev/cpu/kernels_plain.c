@@ -5,5 +5,6 @@
 #define FMA(a, b, c) ((a) * (b) + (c))
 #define STREAM(p, v) set(p, v)
 #define STREAM_END() ((void)0)
+#define PERMUTE(v, i) ((vec){ (v)[(i)[0]], (v)[(i)[1]], (v)[(i)[2]], (v)[(i)[3]] })
 
 #include "dev/cpu/kernel_body.h"

@@ -52,9 +52,12 @@ void each(struct device *dev, size_t count, each_work *work, void *context)
 	(void)atomic_load(&job.next);
 }
 
-void threads_set(int threads)
+int threads_set(int threads)
 {
+	int before = omp_get_max_threads();
+
 	omp_set_num_threads(threads);
+	return before;
 }
 
 int threads_most(void)

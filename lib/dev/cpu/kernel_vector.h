@@ -1,0 +1,65 @@
+/* Vectors, for kernel_body.h and the parts that it includes. */
+#include "dev/cpu/kernels.h"
+
+#include <assert.h>
+#include <string.h>
+
+typedef float vec __attribute__((vector_size(WIDTH * 4), may_alias));
+typedef int32_t bits __attribute__((vector_size(WIDTH * 4), may_alias));
+typedef uint8_t bytes __attribute__((vector_size(WIDTH), may_alias, aligned(1)));
+typedef double wide __attribute__((vector_size(WIDTH * 8), may_alias, aligned(8)));
+typedef float vec_any __attribute__((vector_size(WIDTH * 4), may_alias, aligned(4)));
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* Pixels whose sums are kept in fp32 before they are added up in double. */
+enum { RUN = 64 };
+
+INLINE vec get(const float *p)
+{
+	return *(const vec *)p;
+}
+
+INLINE void set(float *p, vec v)
+{
+	*(vec *)p = v;
+}
+
+INLINE void set_past(float *p, vec v, int stream)
+{
+	if (stream)
+		STREAM(p, v);
+	else
+		set(p, v);
+}
+
+INLINE vec all(float f)
+{
+	return f - (vec){ 0 };
+}
+
+/* v where the mask is set, else 0. */
+INLINE vec keep(vec v, bits mask)
+{
+	return (vec)((bits)v & mask);
+}
+
+INLINE vec choose(bits mask, vec yes, vec no)
+{
+	return (vec)(((bits)yes & mask) | ((bits)no & ~mask));
+}
+
+INLINE void add_wide(double *sum, vec v)
+{
+	*(wide *)sum += __builtin_convertvector(v, wide);
+}
+
+INLINE vec act_of(vec v, int act)
+{
+	/* by what is to go, so that NaN stays */
+	if (act != CPU_NONE)
+		v = keep(v, ~(v < 0));
+	if (act == CPU_RELU6)
+		v = choose(v > 6, all(6), v);
+	return v;
+}
