@@ -285,8 +285,11 @@ static void brackets_mean_their_parts(void **state)
 		for (size_t k = 0; k < sizeof masks / sizeof *masks; k++) {
 			struct fake f = { .brackets = masks[k], .blocked = k % 2 };
 			struct target bracketing = fake_target(&f);
-			struct run r = run_open(make(g, &o, &bracketing));
+			struct run r;
 
+			/* ref runs it, and asks for its workspaces */
+			bracketing.prepare = t.prepare;
+			r = run_open(make(g, &o, &bracketing));
 			take_apart(r.p);
 			run_bind(&r);
 			for (int step = 0; step < 2; step++) {
