@@ -221,6 +221,9 @@ static int sum_block(struct averaging *w, int tensor, uint64_t from, size_t n, i
 		double left = fma(-q, weights, w->high[k]) + (w->low[k] - q * rest);
 
 		w->number[k] = q + left / weights;
+		if (!isfinite(w->number[k]))
+			return fail("tensor %s: the sum of number %" PRIu64 " is beyond a double",
+				    t->name, from + k);
 	}
 	return tensor_from_double(t->dtype, w->number, n, w->raw);
 }

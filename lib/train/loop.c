@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* What is gathered between two lines of the log. */
 struct gathered {
@@ -162,6 +163,17 @@ static int stop_by_signal(struct run *r, int signo, int *signal_out)
 	return 0;
 }
 
+/* Whether the programs before may have died of a signal that is on its way to this one
+ * too. Commands run in process groups of their own. */
+static int shares_signals(const struct run *r)
+{
+	const struct input_from *from = &r->t->input;
+	struct stat st;
+
+	return !from->command && (!from->files || !strcmp(from->file[0], "-")) &&
+	       fstat(0, &st) == 0 && !S_ISREG(st.st_mode);
+}
+
 /* The input failed: the last whole step is kept; who broke it may have been a signal to
  * all of the pipeline, which comes a moment later. */
 static int input_lost(struct run *r, int *signal_out)
@@ -172,7 +184,7 @@ static int input_lost(struct run *r, int *signal_out)
 	snprintf(why, sizeof(why), "%s", fail_why());
 	if (r->step > 0)
 		run_save(r, 1);
-	signo = status == 4 ? signals_wait(2) : signals_came();
+	signo = status == 4 && shares_signals(r) ? signals_wait(2) : signals_came();
 	if (signo)
 		return stop_by_signal(r, signo, signal_out);
 	r->status = status;

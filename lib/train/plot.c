@@ -10,7 +10,7 @@ static const char *const colours[] = {
 	"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#a07800", "#56b4e9", "#5d5d5d", "#7b3fa0",
 };
 
-enum { LEFT = 62, RIGHT = 16, TOP = 34, GAP = 46, BOTTOM = 44, LEGEND = 18 };
+enum { LEFT = 62, RIGHT = 16, TOP = 34, GAP = 54, BOTTOM = 44, LEGEND = 18 };
 
 struct range { double from, to; };
 
