@@ -40,8 +40,10 @@ static double *read_weights(const char *text, int count)
 		char *end;
 		double v = strtod(at, &end);
 
-		if (end == at || !(v > 0) || isinf(v) || (*end && *end != ','))
-			usage_error("--weights '%s': not numbers above 0 separated by commas", text);
+		/* Products with numbers of 32 bits stay where doubles are exact. */
+		if (end == at || !(v >= 1e-30 && v <= 1e30) || (*end && *end != ','))
+			usage_error("--weights '%s': not numbers above 0 (1e-30 to 1e30) separated by "
+				    "commas", text);
 		if (n < count)
 			weight[n] = v;
 		n++;
@@ -92,7 +94,7 @@ static int read_metric(const char *text, char name[16])
 		usage_error("--metric '%s': not NAME:max or NAME:min", text);
 	memcpy(name, text, n);
 	name[n] = '\0';
-	if (!runlog_is_metric(name))
+	if (!runlog_is_metric(name) || !strcmp(name, "lr"))
 		usage_error("--metric '%s': the log has top1, top5 and loss", text);
 	return !strcmp(colon, ":max") ? 1 : -1;
 }
@@ -142,7 +144,7 @@ static void raise_files(void)
 int main(int argc, char **argv)
 {
 	struct average a = { .note = tell };
-	const char *weights = NULL, *metric = "top1:max";
+	const char *weights = NULL, *metric = NULL;
 	const char **chosen = NULL;
 	int64_t last = 0, best = 0;
 	int silent = 0, status;
@@ -168,11 +170,13 @@ int main(int argc, char **argv)
 		usage_error("which checkpoints?");
 	if (last < 0 || best < 0 || last > 100000 || best > 100000 || (last && best))
 		usage_error("--last N or --best N");
+	if (metric && !best)
+		usage_error("--metric belongs to --best");
 	if (last || best) {
 		if (argc - first != 1)
 			usage_error("--last and --best take one folder of a run");
 		chosen = last ? newest_of(argv[first], (int)last)
-			      : best_of(argv[first], (int)best, metric);
+			      : best_of(argv[first], (int)best, metric ? metric : "top1:max");
 	}
 	a.path = chosen ? chosen : (const char *const *)argv + first;
 	a.count = chosen ? (int)(last ? last : best) : argc - first;

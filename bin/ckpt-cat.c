@@ -147,6 +147,18 @@ static struct safetensors_text *sorted_meta(const struct safetensors *f)
 	return m;
 }
 
+/* A line of a text: tabs pass, other control bytes could drive a terminal. */
+static void print_line(const char *line, size_t n)
+{
+	printf("    ");
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)line[i];
+
+		putchar((c < ' ' && c != '\t') || c == 127 ? '?' : c);
+	}
+	putchar('\n');
+}
+
 /* Texts of several lines are indented under their key. */
 static void print_text(const char *key, const char *text)
 {
@@ -161,7 +173,7 @@ static void print_text(const char *key, const char *text)
 	while (*text) {
 		size_t n = strcspn(text, "\n");
 
-		printf("    %.*s\n", (int)n, text);
+		print_line(text, n);
 		text += n + (text[n] == '\n');
 	}
 }
@@ -283,6 +295,19 @@ static void cat_file(const struct cat *c, const char *path)
 	safetensors_close(f);
 }
 
+/* Options that would be of no effect together. */
+static void check_usage(const struct cat *c)
+{
+	if (c->tolerance < 0 || isnan(c->tolerance))
+		usage_error("--tolerance: not below 0");
+	if (c->tolerance > 0 && !c->diff)
+		usage_error("--tolerance belongs to --diff");
+	if (c->stats && (c->meta || c->get || c->diff))
+		usage_error("--stats belongs to the list of tensors");
+	if (c->get && (c->meta || c->diff || c->json))
+		usage_error("--get goes alone");
+}
+
 int main(int argc, char **argv)
 {
 	struct cat c = { 0 };
@@ -303,8 +328,7 @@ int main(int argc, char **argv)
 
 	if (first == argc)
 		usage_error("which checkpoint?");
-	if (c.tolerance < 0 || isnan(c.tolerance))
-		usage_error("--tolerance: not below 0");
+	check_usage(&c);
 	if (c.diff) {
 		if (argc - first != 2)
 			usage_error("--diff takes two files");
