@@ -5,6 +5,8 @@
  *     STREAM(p, v)      store past the caches, p aligned to a vector
  *     STREAM_END()      makes such stores seen by other threads
  *     PERMUTE(v, i)     lane l becomes lane i[l] of v
+ *     WIDEN(p)          bytes from p on as integers
+ *     NARROW(p, v)      integers 0 .. 255 to bytes from p on
  */
 #include "dev/cpu/kernel_vector.h"
 

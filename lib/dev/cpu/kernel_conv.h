@@ -1,14 +1,4 @@
 /* Part of kernel_body.h: the own convolution. */
-/* The outputs whose tap k reads inside the input: from .. to - 1. */
-INLINE void inside(const struct slide *s, int k, int *from, int *to)
-{
-	int shift = s->before - k * s->dilation, last = s->in - 1 + shift;
-
-	*from = shift > 0 ? (shift + s->stride - 1) / s->stride : 0;
-	*to = last < 0 ? 0 : last / s->stride + 1;
-	if (*to > s->out)
-		*to = s->out;
-}
 
 INLINE vec lanes_get(const struct direct_pass *f, const float *pixel, int j,
 		     const enum lanes lanes)

@@ -1,4 +1,5 @@
 /* Part of kernel_body.h: statistics, and the passes over whole values. */
+
 /* Sums of differences from the first pixel, so that a large mean takes no digits of
  * the variance. */
 static void stats(const float *x, size_t pixels, int block, double *part)

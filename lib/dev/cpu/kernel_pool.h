@@ -1,99 +1,109 @@
 /* Part of kernel_body.h: pools. */
+
+/* Taps of output o that read inside the input: from .. to - 1. */
+INLINE void taps_inside(const struct slide *s, int o, int *from, int *to)
+{
+	int first = o * s->stride - s->before;
+
+	*from = 0;
+	*to = s->k;
+	while (*from < s->k && first + *from * s->dilation < 0)
+		++*from;
+	while (*to > *from && first + (*to - 1) * s->dilation >= s->in)
+		--*to;
+}
+
+/* A row's pixel, in numbers. */
+INLINE size_t pixel_at(int row, int across, int i, int block)
+{
+	return ((size_t)row * (size_t)across + (size_t)i) * (size_t)block;
+}
+
 static void maxpool(const struct pool_pass *f, int row)
 {
-	const int block = f->block;
+	const int block = f->block, y = row * f->y.stride - f->y.before;
+	const size_t tap = (size_t)f->x.dilation * (size_t)block;
+	int y0, y1, x0, x1;
 
+	taps_inside(&f->y, row, &y0, &y1);
 	for (int ox = 0; ox < f->x.out; ox++) {
-		size_t o = ((size_t)row * (size_t)f->x.out + (size_t)ox) * (size_t)block;
+		size_t o = pixel_at(row, f->x.out, ox, block);
+		int x = ox * f->x.stride - f->x.before;
 
+		taps_inside(&f->x, ox, &x0, &x1);
 		for (int k = 0; k < block; k += WIDTH) {
 			vec best = { 0 };
-			bits place = ~(bits){ 0 };
-			int first = 1;
+			bits place = y0 * f->x.k + x0 - (bits){ 0 };
 
-			for (int ky = 0; ky < f->y.k; ky++) {
-				int iy = row * f->y.stride + ky * f->y.dilation - f->y.before;
+			for (int ky = y0; ky < y1; ky++) {
+				const float *from = f->from + k + pixel_at(y + ky * f->y.dilation,
+					f->x.in, x + x0 * f->x.dilation, block);
 
-				for (int kx = 0; iy >= 0 && iy < f->y.in && kx < f->x.k; kx++) {
-					int ix = ox * f->x.stride + kx * f->x.dilation -
-						 f->x.before;
+				for (int kx = x0; kx < x1; kx++, from += tap) {
+					vec v = get(from);
 					bits better;
-					vec v;
 
-					if (ix < 0 || ix >= f->x.in)
+					if (ky == y0 && kx == x0) {
+						best = v;
 						continue;
-					v = get(f->from + ((size_t)iy * (size_t)f->x.in +
-						(size_t)ix) * (size_t)block + k);
-					better = (v > best) | ((v != v) & (best == best)) |
-						 (-first - (bits){ 0 });
-					first = 0;
+					}
+					/* larger, or NaN, unless a NaN was there before */
+					better = ~(v <= best) & (best == best);
 					best = choose(better, v, best);
-					place = (place & ~better) |
-						(better & (ky * f->x.k + kx));
+					place = (place & ~better) | (better & (ky * f->x.k + kx));
 				}
 			}
 			set(f->to + o + k, best);
 			if (f->place)
-				*(bytes *)(f->place + o + k) =
-					__builtin_convertvector(place, bytes);
+				NARROW(f->place + o + k, place);
 		}
 	}
 }
 
-/* The tap of a window by which output o reads input i; -1: by none. */
-INLINE int tap_of(const struct slide *s, int o, int i)
+/* Adds to an input row what the windows of output row oy give it by taps of one row. */
+INLINE void pool_dx_row(const struct pool_pass *f, int row, int oy, int ky, const int max)
 {
-	int d = i + s->before - o * s->stride;
+	const int block = f->block;
+	const size_t next = (size_t)f->x.stride * (size_t)block;
 
-	if (d < 0 || d > (s->k - 1) * s->dilation)
-		return -1;
-	if (s->dilation == 1)
-		return d;
-	return d % s->dilation ? -1 : d / s->dilation;
-}
+	for (int kx = 0; kx < f->x.k; kx++) {
+		int place = ky * f->x.k + kx, from, to;
+		size_t o, i;
 
-INLINE void window_range(const struct slide *s, int i, int *from, int *to)
-{
-	int span = (s->k - 1) * s->dilation, at = i + s->before;
+		inside(&f->x, kx, &from, &to);
+		if (from >= to)
+			continue;
+		o = pixel_at(oy, f->x.out, from, block);
+		i = pixel_at(row, f->x.in, from * f->x.stride + kx * f->x.dilation - f->x.before,
+			     block);
+		for (int ox = from; ox < to; ox++, i += next, o += (size_t)block) {
+			const float *dy = f->from + o;
+			float *dx = f->to + i;
 
-	*from = at > span ? (at - span + s->stride - 1) / s->stride : 0;
-	*to = at / s->stride + 1;
-	if (*to > s->out)
-		*to = s->out;
+			for (int k = 0; k < block; k += WIDTH) {
+				vec g = get(dy + k);
+
+				if (max)
+					g = keep(g, WIDEN(f->place + o + k) == place);
+				else
+					g *= all(f->share[(size_t)oy * (size_t)f->x.out + (size_t)ox]);
+				set(dx + k, get(dx + k) + g);
+			}
+		}
+	}
 }
 
 INLINE void pool_dx(const struct pool_pass *f, int row, const int max)
 {
-	const int block = f->block;
-	int from_y, to_y;
+	const size_t block = (size_t)f->block;
 
-	window_range(&f->y, row, &from_y, &to_y);
-	for (int ix = 0; ix < f->x.in; ix++) {
-		for (int k = 0; k < block; k += WIDTH) {
-			vec sum = { 0 };
+	memset(f->to + pixel_at(row, f->x.in, 0, f->block), 0,
+	       (size_t)f->x.in * block * sizeof *f->to);
+	for (int ky = 0; ky < f->y.k; ky++) {
+		int at = row + f->y.before - ky * f->y.dilation;
 
-			for (int oy = from_y; oy < to_y; oy++) {
-				int ky = tap_of(&f->y, oy, row);
-
-				for (int ox = f->cover[2 * ix]; ky >= 0 && ox < f->cover[2 * ix + 1];
-				     ox++) {
-					int kx = tap_of(&f->x, ox, ix);
-					size_t pixel = (size_t)oy * (size_t)f->x.out + (size_t)ox;
-					size_t o = pixel * (size_t)block + (size_t)k;
-
-					if (kx < 0)
-						continue;
-					if (max)
-						sum += keep(get(f->from + o),
-							__builtin_convertvector(*(const bytes *)
-							(f->place + o), bits) == ky * f->x.k + kx);
-					else
-						sum += get(f->from + o) * all(f->share[pixel]);
-				}
-			}
-			set(f->to + ((size_t)row * (size_t)f->x.in + (size_t)ix) * (size_t)block + k,
-			    sum);
-		}
+		if (at >= 0 && at % f->y.stride == 0 && at / f->y.stride < f->y.out)
+			pool_dx_row(f, row, at / f->y.stride, ky, max);
 	}
 }
 
@@ -109,27 +119,26 @@ static void avgpool_dx(const struct pool_pass *f, int row)
 
 static void avgpool(const struct pool_pass *f, int row)
 {
-	const int block = f->block;
+	const int block = f->block, y = row * f->y.stride - f->y.before;
+	const size_t tap = (size_t)f->x.dilation * (size_t)block;
+	int y0, y1, x0, x1;
 
+	taps_inside(&f->y, row, &y0, &y1);
 	for (int ox = 0; ox < f->x.out; ox++) {
 		size_t pixel = (size_t)row * (size_t)f->x.out + (size_t)ox;
+		int x = ox * f->x.stride - f->x.before;
 
+		taps_inside(&f->x, ox, &x0, &x1);
 		for (int k = 0; k < block; k += WIDTH) {
 			vec sum = { 0 };
 
-			for (int ky = 0; ky < f->y.k; ky++) {
-				int iy = row * f->y.stride + ky * f->y.dilation - f->y.before;
+			for (int ky = y0; ky < y1; ky++) {
+				const float *from = f->from + k + pixel_at(y + ky * f->y.dilation,
+					f->x.in, x + x0 * f->x.dilation, block);
 				vec of_row = { 0 };
 
-				for (int kx = 0; iy >= 0 && iy < f->y.in && kx < f->x.k; kx++) {
-					int ix = ox * f->x.stride + kx * f->x.dilation -
-						 f->x.before;
-
-					if (ix >= 0 && ix < f->x.in)
-						of_row += get(f->from + ((size_t)iy *
-							(size_t)f->x.in + (size_t)ix) *
-							(size_t)block + k);
-				}
+				for (int kx = x0; kx < x1; kx++, from += tap)
+					of_row += get(from);
 				sum += of_row;
 			}
 			set(f->to + pixel * (size_t)block + k, sum * all(f->share[pixel]));

@@ -63,3 +63,14 @@ INLINE vec act_of(vec v, int act)
 		v = choose(v > 6, all(6), v);
 	return v;
 }
+
+/* The outputs whose tap k reads inside the input: from .. to - 1. */
+INLINE void inside(const struct slide *s, int k, int *from, int *to)
+{
+	int shift = s->before - k * s->dilation, last = s->in - 1 + shift;
+
+	*from = shift > 0 ? (shift + s->stride - 1) / s->stride : 0;
+	*to = last < 0 ? 0 : last / s->stride + 1;
+	if (*to > s->out)
+		*to = s->out;
+}

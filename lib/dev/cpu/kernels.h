@@ -61,8 +61,6 @@ struct pool_pass {
 	const float *from;              /* a plane of x, or of dy */
 	float *to;                      /* a plane of y, or of dx */
 	uint8_t *place;                 /* maxima: a plane; forward: NULL if not wanted */
-	const int *cover;               /* backward: windows that cover input column i begin
-					   at cover[2 i] and end before cover[2 i + 1] */
 	const float *share;             /* averages: 1 / numbers of window, [out_h][out_w] */
 };
 

@@ -16,6 +16,8 @@
 #define STREAM(p, v) _mm256_stream_ps(p, (__m256)(v))
 #define STREAM_END() _mm_sfence()
 #define PERMUTE(v, i) ((vec)_mm256_permutevar8x32_ps((__m256)(v), (__m256i)(i)))
+#define WIDEN(p) ((bits)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(p))))
+#define NARROW(p, v) (*(bytes *)(p) = __builtin_convertvector(v, bytes))
 
 #include "dev/cpu/kernel_body.h"
 

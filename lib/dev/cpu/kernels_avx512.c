@@ -17,6 +17,8 @@
 #define STREAM(p, v) _mm512_stream_ps(p, (__m512)(v))
 #define STREAM_END() _mm_sfence()
 #define PERMUTE(v, i) ((vec)_mm512_permutexvar_ps((__m512i)(i), (__m512)(v)))
+#define WIDEN(p) ((bits)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(p))))
+#define NARROW(p, v) _mm_storeu_si128((__m128i *)(p), _mm512_cvtepi32_epi8((__m512i)(v)))
 
 #include "dev/cpu/kernel_body.h"
 

@@ -6,5 +6,7 @@
 #define STREAM(p, v) set(p, v)
 #define STREAM_END() ((void)0)
 #define PERMUTE(v, i) ((vec){ (v)[(i)[0]], (v)[(i)[1]], (v)[(i)[2]], (v)[(i)[3]] })
+#define WIDEN(p) __builtin_convertvector(*(const bytes *)(p), bits)
+#define NARROW(p, v) (*(bytes *)(p) = __builtin_convertvector(v, bytes))
 
 #include "dev/cpu/kernel_body.h"

@@ -8,7 +8,6 @@
 struct pool_own {
 	struct own own;
 	struct slide y, x;
-	int *cover;             /* backward: see struct pool_pass */
 	float *share;           /* averages */
 };
 
@@ -28,17 +27,6 @@ static struct slide slide_of(const struct pool_attr *a, int axis)
 			   w->s[axis], w->dilation[axis], w->before[axis] };
 
 	return s;
-}
-
-/* The outputs whose windows may cover input i: from .. to - 1. */
-static void covering(const struct slide *s, int i, int *from, int *to)
-{
-	int span = (s->k - 1) * s->dilation, at = i + s->before;
-
-	*from = at > span ? (at - span + s->stride - 1) / s->stride : 0;
-	*to = at / s->stride + 1;
-	if (*to > s->out)
-		*to = s->out;
 }
 
 /* Taps of output o that fall between low and high - 1. */
@@ -79,7 +67,6 @@ static void pool_piece(void *context, size_t i)
 	int place = !max ? -1 : s->kind == STEP_MAXPOOL ? step_out(s, 1) : s->in[1];
 	struct pool_pass f = { .y = j->own->y, .x = j->own->x, .block = (int)block };
 
-	f.cover = j->own->cover;
 	f.share = j->own->share;
 	f.from = (float *)memory_at(j->m, s->in[0]) +
 		 plane * (size_t)from->h * (size_t)from->w * block;
@@ -106,17 +93,14 @@ static int pool_run(struct device *dev, const struct memory *m, const struct ste
 	return 0;
 }
 
-static int tables_make(struct program *p, const struct pool_attr *a, struct pool_own *own)
+static int shares_make(struct program *p, const struct pool_attr *a, struct pool_own *own)
 {
 	size_t windows = (size_t)a->out_h * (size_t)a->out_w;
 	int i;
 
-	own->cover = program_alloc(p, 2 * (size_t)a->in_w * sizeof *own->cover);
 	own->share = program_alloc(p, windows * sizeof *own->share);
-	if (!own->cover || !own->share)
+	if (!own->share)
 		return -1;
-	for (i = 0; i < a->in_w; i++)
-		covering(&own->x, i, &own->cover[2 * i], &own->cover[2 * i + 1]);
 	for (i = 0; i < a->out_h * a->out_w; i++)
 		own->share[i] = window_share(a, own, i / a->out_w, i % a->out_w);
 	return 0;
@@ -140,5 +124,5 @@ int pool_prepare(struct device *dev, struct program *p, int step)
 		return -1;
 	own->y = slide_of(a, 0);
 	own->x = slide_of(a, 1);
-	return tables_make(p, a, own);
+	return max ? 0 : shares_make(p, a, own);
 }
