@@ -62,7 +62,8 @@ int main(int argc, char **argv)
 	const struct opt table[] = {
 		{ "output", 'o', OPT_STRING, &output, "FILE", "the SVG (default: stdout)" },
 		{ "steps", 0, OPT_FLAG, &steps, NULL, "steps across instead of epochs" },
-		{ "title", 0, OPT_STRING, &p.title, "TEXT", "a title (default: the network, of one run)" },
+		{ "title", 0, OPT_STRING, &p.title, "TEXT", "a title (default: the network, of "
+		  "one run)" },
 		{ "width", 0, OPT_INT, &width, "N", "of the picture, in pixels (default: 760)" },
 		{ "height", 0, OPT_INT, &height, "N", "likewise (default: 640)" },
 		{ NULL, 0, OPT_FLAG, NULL, NULL, NULL },
@@ -81,7 +82,8 @@ int main(int argc, char **argv)
 	p.name = (const char *const *)argv + first;
 	for (int i = 0; i < p.runs; i++) {
 		if (runlog_read(&run[i], p.name[i]) < 0)
-			die_why(strcmp(p.name[i], "-") && access(p.name[i], R_OK) ? STATUS_SYSTEM : STATUS_BAD);
+			die_why(strcmp(p.name[i], "-") && access(p.name[i], R_OK) ? STATUS_SYSTEM
+				: STATUS_BAD);
 		if (run[i].bad)
 			note("%s: %d lines are not JSON, left out", p.name[i], run[i].bad);
 	}

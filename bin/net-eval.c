@@ -50,7 +50,8 @@ static void open_network(struct eval *e)
 			       safetensors_meta(e->file, "network.settings"));
 
 	if (r < 0 && !e->network)
-		die(STATUS_BAD, "%s: %s (or give the network: -n resnet50)", e->checkpoint, fail_why());
+		die(STATUS_BAD, "%s: %s (or give the network: -n resnet50)", e->checkpoint,
+		    fail_why());
 	if (r < 0)
 		die_why(STATUS_BAD);
 	if (e->set.count && !e->network)
@@ -89,13 +90,14 @@ static struct input_attr normalisation(struct eval *e)
 		char *has = stream_meta(h, "mean");
 
 		if (has && memcmp(&a, &own, sizeof(a)))
-			note("the stream asks for another normalisation than the network was trained "
-			     "with; the checkpoint's is used");
+			note("the stream asks for another normalisation than the network was "
+			     "trained with; the checkpoint's is used");
 		free(has);
 		a = own;
 	} else if (!j && !e->mean && !e->deviation) {
-		note("%s: does not say how pixels were normalised: taken are mean %g, deviation %g, ... "
-		     "(--mean, --deviation)", e->checkpoint, (double)a.mean[0], (double)a.deviation[0]);
+		note("%s: does not say how pixels were normalised: taken are mean %g, "
+		     "deviation %g, ... (--mean, --deviation)", e->checkpoint,
+		     (double)a.mean[0], (double)a.deviation[0]);
 	}
 	json_decref(j);
 	return a;
@@ -109,9 +111,12 @@ static void find_names(struct eval *e)
 
 	free(text);
 	if (json_is_array(stream) && json_is_array(own) && !json_equal(stream, own))
-		die(STATUS_BAD, "the stream's classes are not those that the network was trained on");
-	e->names = json_is_array(own) ? json_incref(own) : json_is_array(stream) ? json_incref(stream)
-		 : NULL;
+		die(STATUS_BAD, "the stream's classes are not those that the network was trained "
+		    "on");
+	if (json_is_array(own))
+		e->names = json_incref(own);
+	else if (json_is_array(stream))
+		e->names = json_incref(stream);
 	json_decref(stream);
 	json_decref(own);
 }
@@ -133,7 +138,8 @@ static void open_input(struct eval *e)
 		e->batch = (e->batch + e->machine.count - 1) / e->machine.count * e->machine.count;
 	}
 	if (e->batch % e->machine.count)
-		usage_error("a batch of %" PRId64 " cannot be shared equally by %d devices", e->batch,
+		usage_error("a batch of %" PRId64 " cannot be shared equally by %d devices",
+			    e->batch,
 			    e->machine.count);
 }
 
@@ -151,7 +157,8 @@ static void start(struct eval *e)
 	shape = (struct input_shape){
 		.room = (int)e->batch, .image = e->net.graph->input, .views = e->views,
 		.classes = e->net.graph->classes, .names = e->predict != NULL, .remainder = 1 };
-	if (machine_eval(&e->machine, e->net.graph, (int)e->batch, &normalise, e->logits != NULL) < 0 ||
+	if (machine_eval(&e->machine, e->net.graph, (int)e->batch, &normalise,
+			 e->logits != NULL) < 0 ||
 	    state_make(&state, e->net.graph, 0) < 0)
 		die_why(STATUS_SYSTEM);
 	if (state_read(&state, e->file, STATE_NO_AUX, &status) < 0)
@@ -251,10 +258,12 @@ static void print_scores(const struct eval *e, FILE *f)
 	double n = (double)s->samples, labelled = (double)(s->samples - s->bad);
 
 	if (e->json) {
-		json_t *o = json_pack("{s:I, s:f, s:f, s:o, s:I}", "samples", (json_int_t)s->samples,
-				      "top1", (double)s->top1 / n, "top5", (double)s->top5 / n, "loss",
-				      labelled > 0 && isfinite(s->loss) ? json_real(s->loss / labelled)
-				      : json_null(), "bad", (json_int_t)s->bad);
+		json_t *loss = labelled > 0 && isfinite(s->loss) ? json_real(s->loss / labelled)
+			     : json_null();
+		json_t *o = json_pack("{s:I, s:f, s:f, s:o, s:I}",
+				      "samples", (json_int_t)s->samples,
+				      "top1", (double)s->top1 / n, "top5", (double)s->top5 / n,
+				      "loss", loss, "bad", (json_int_t)s->bad);
 
 		json_dumpf(o, f, JSON_REAL_PRECISION(9));
 		fputc('\n', f);
@@ -285,24 +294,35 @@ int main(int argc, char **argv)
 	struct eval e = { .devices = "cpu", .logits_file = { .fd = -1 } };
 	int status;
 	const struct opt table[] = {
-		{ "batch", 'b', OPT_INT, &e.batch, "N", "samples computed at a time (default: a record's, at most 256)" },
-		{ "devices", 'd', OPT_STRING, &e.devices, "LIST", "cpu, cpu*2, ref, cuda:0-3 (default: cpu)" },
-		{ "threads", 'j', OPT_INT, &e.threads, "N", "threads of the devices together (default: their choice)" },
-		{ "network", 'n', OPT_STRING, &e.network, "NAME", "a network instead of the checkpoint's: of the zoo, or a path" },
+		{ "batch", 'b', OPT_INT, &e.batch, "N", "samples computed at a time (default: a "
+		  "record's, at most 256)" },
+		{ "devices", 'd', OPT_STRING, &e.devices, "LIST",
+		  "cpu, cpu*2, ref, cuda:0-3 (default: cpu)" },
+		{ "threads", 'j', OPT_INT, &e.threads, "N", "threads of the devices together "
+		  "(default: their choice)" },
+		{ "network", 'n', OPT_STRING, &e.network, "NAME",
+		  "a network instead of the checkpoint's: of the zoo, or a path" },
 		{ "set", 0, OPT_LIST, &e.set, "NAME=VALUE", "with -n: a parameter of the network" },
-		{ "predict", 0, OPT_STRING, &e.predict, "FILE", "a line a sample: id, name, label, best five; TSV, or NDJSON for .ndjson" },
-		{ "logits", 0, OPT_STRING, &e.logits, "FILE", "what goes into the softmax, as NPY" },
-		{ "per-class", 0, OPT_FLAG, &e.per_class, NULL, "a table of the classes: samples, right, share" },
-		{ "confusion", 0, OPT_STRING, &e.confusion, "FILE", "counts of (label, best class) as TSV" },
-		{ "mean", 0, OPT_STRING, &e.mean, "LIST", "of pixels 0..255, by channel (default: the checkpoint's)" },
+		{ "predict", 0, OPT_STRING, &e.predict, "FILE",
+		  "a line a sample: id, name, label, best five; TSV, or NDJSON for .ndjson" },
+		{ "logits", 0, OPT_STRING, &e.logits, "FILE",
+		  "what goes into the softmax, as NPY" },
+		{ "per-class", 0, OPT_FLAG, &e.per_class, NULL,
+		  "a table of the classes: samples, right, share" },
+		{ "confusion", 0, OPT_STRING, &e.confusion, "FILE",
+		  "counts of (label, best class) as TSV" },
+		{ "mean", 0, OPT_STRING, &e.mean, "LIST", "of pixels 0..255, by channel "
+		  "(default: the checkpoint's)" },
 		{ "deviation", 0, OPT_STRING, &e.deviation, "LIST", "likewise" },
 		{ "json", 0, OPT_FLAG, &e.json, NULL, "print the scores as JSON" },
-		{ "progress", 0, OPT_FLAG, &e.progress, NULL, "show progress although stderr is no terminal" },
+		{ "progress", 0, OPT_FLAG, &e.progress, NULL,
+		  "show progress although stderr is no terminal" },
 		{ "quiet", 'q', OPT_FLAG, &e.quiet, NULL, "only say what went wrong" },
 		{ NULL, 0, OPT_FLAG, NULL, NULL, NULL },
 	};
 	const struct opt_usage usage = {
-		.program = "net-eval", .purpose = "evaluate a checkpoint on a batch stream of pixels",
+		.program = "net-eval", .purpose = "evaluate a checkpoint on a batch stream of "
+			"pixels",
 		.operands = "CHECKPOINT [STREAM ...]", .table = table, .more = more, .most = -1 };
 	int first = opt_read(argc, argv, &usage);
 

@@ -28,7 +28,8 @@ static void say_line(void *context, const struct train_moment *m)
 	fprintf(stderr, "step %" PRId64, m->step);
 	if (!isnan(m->epoch))
 		fprintf(stderr, "  epoch %.2f", m->epoch);
-	fprintf(stderr, "  loss %.4f  top-1 %.2f %%  lr %.4g  %.*f images/s  wait %.0f %%\n", m->loss,
+	fprintf(stderr, "  loss %.4f  top-1 %.2f %%  lr %.4g  %.*f images/s  wait %.0f %%\n",
+		m->loss,
 		100 * m->top1, m->lr, m->rate < 100 ? 1 : 0, m->rate, 100 * m->wait);
 }
 
@@ -61,7 +62,8 @@ static void say_validation(void *context, const struct train_validation *v)
 		return;
 	progress_hide();
 	fprintf(stderr, "step %" PRId64 "  validation: top-1 %.2f %%  top-5 %.2f %%  loss %.4f  "
-		"%" PRId64 " images%s\n", v->step, 100 * v->top1, 100 * v->top5, v->loss, v->samples,
+		"%" PRId64 " images%s\n", v->step, 100 * v->top1, 100 * v->top5, v->loss,
+			v->samples,
 		v->best ? "  (best)" : "");
 	if (v->bad)
 		note("validation: %" PRId64 " bad samples, counted wrong", v->bad);
@@ -92,13 +94,15 @@ static void check_usage(struct train *t, int64_t pipes, const char *command)
 	if (!t->folder)
 		usage_error("-o FOLDER: where are the checkpoints to go?");
 	if (pipes != 1 && !command)
-		usage_error("--pipes belongs to --pipe: several streams are read side by side from commands");
+		usage_error("--pipes belongs to --pipe: several streams are read side by side "
+			    "from commands");
 	if (pipes < 1 || pipes > INPUT_LANES)
 		usage_error("--pipes: 1 to %d", INPUT_LANES);
 	if (command && t->input.files)
 		usage_error("--pipe and files: one of them");
 	if (pipes > 1 && !strstr(command, "{part}"))
-		usage_error("--pipes %d: the command has no {part}: all would read the same samples",
+		usage_error("--pipes %d: the command has no {part}: all would read the same "
+			    "samples",
 			    (int)pipes);
 	if (t->init && t->resume)
 		usage_error("--init begins a run, --resume goes on with one: one of them");
@@ -126,42 +130,71 @@ int main(int argc, char **argv)
 	int64_t pipes = 1, threads = 0, keep = 5, log_every = 50;
 	int progress = 0, status, signo;
 	const struct opt table[] = {
-		{ "batch", 'b', OPT_INT, &s->batch, "N", "samples of a step, over all devices (default: a record's)" },
-		{ "devices", 'd', OPT_STRING, &s->devices, "LIST", "cpu, cpu*2, ref, cuda:0-3 (default: cpu)" },
-		{ "threads", 'j', OPT_INT, &threads, "N", "threads of the devices together (default: their choice)" },
-		{ "output", 'o', OPT_STRING, &t.folder, "FOLDER", "checkpoints and the log go there" },
-		{ "resume", 0, OPT_FLAG, &t.resume, NULL, "go on from the last checkpoint, if there is one" },
-		{ "allow-change", 0, OPT_FLAG, &t.allow_change, NULL, "go on although options or data differ from the checkpoint's" },
-		{ "print-position", 0, OPT_STRING, &position, "FOLDER", "print where its last checkpoint stands, for tfrec-cat --start-at" },
-		{ "set", 0, OPT_LIST, &set, "NAME=VALUE", "a parameter of the network, as depth=101, classes=10" },
+		{ "batch", 'b', OPT_INT, &s->batch, "N", "samples of a step, over all devices "
+		  "(default: a record's)" },
+		{ "devices", 'd', OPT_STRING, &s->devices, "LIST",
+		  "cpu, cpu*2, ref, cuda:0-3 (default: cpu)" },
+		{ "threads", 'j', OPT_INT, &threads, "N", "threads of the devices together "
+		  "(default: their choice)" },
+		{ "output", 'o', OPT_STRING, &t.folder, "FOLDER",
+		  "checkpoints and the log go there" },
+		{ "resume", 0, OPT_FLAG, &t.resume, NULL, "go on from the last checkpoint, if "
+		  "there is one" },
+		{ "allow-change", 0, OPT_FLAG, &t.allow_change, NULL,
+		  "go on although options or data differ from the checkpoint's" },
+		{ "print-position", 0, OPT_STRING, &position, "FOLDER",
+		  "print where its last checkpoint stands, for tfrec-cat --start-at" },
+		{ "set", 0, OPT_LIST, &set, "NAME=VALUE", "a parameter of the network, as "
+		  "depth=101, classes=10" },
 		{ "init", 0, OPT_STRING, &t.init, "FILE", "weights to begin with (safetensors)" },
-		{ "seed", 's', OPT_INT, &s->seed, "N", "of initial weights and dropout (default: the stream's)" },
+		{ "seed", 's', OPT_INT, &s->seed, "N", "of initial weights and dropout (default: "
+		  "the stream's)" },
 		{ "epochs", 0, OPT_REAL, &s->epochs, "N", "train for so many epochs" },
-		{ "steps", 0, OPT_INT, &s->steps, "N", "or so many steps (default: all of the input)" },
-		{ "optimizer", 0, OPT_STRING, &s->optimizer, "NAME", "momentum or sgd (default: momentum)" },
+		{ "steps", 0, OPT_INT, &s->steps, "N", "or so many steps (default: all of the "
+		  "input)" },
+		{ "optimizer", 0, OPT_STRING, &s->optimizer, "NAME",
+		  "momentum or sgd (default: momentum)" },
 		{ "lr", 0, OPT_REAL, &s->lr, "RATE", "learning rate (default: 0.1)" },
-		{ "momentum", 0, OPT_REAL, &s->momentum, "M", "share of the velocity that stays (default: 0.9)" },
+		{ "momentum", 0, OPT_REAL, &s->momentum, "M",
+		  "share of the velocity that stays (default: 0.9)" },
 		{ "nesterov", 0, OPT_FLAG, &s->nesterov, NULL, "Nesterov's form of momentum" },
-		{ "weight-decay", 0, OPT_REAL, &s->decay, "L", "L2 decay of weights, not of gains and biases (default: 1e-4)" },
-		{ "label-smoothing", 0, OPT_REAL, &s->smoothing, "E", "share of the target spread over all classes (default: 0)" },
-		{ "schedule", 0, OPT_STRING, &s->schedule, "NAME", "constant, step, cosine, linear (default: constant)" },
-		{ "drop-epochs", 0, OPT_STRING, &s->drops, "LIST", "step: every 30 epochs (30), or there (30,60,80) (default: 30)" },
-		{ "drop-factor", 0, OPT_REAL, &s->factor, "F", "step: what a drop multiplies by (default: 0.1)" },
-		{ "warmup", 0, OPT_REAL, &s->warmup, "EPOCHS", "rise linearly to --lr first (default: 0)" },
-		{ "warmup-from", 0, OPT_REAL, &s->warmup_from, "RATE", "where the rise begins (default: 0)" },
-		{ "final-lr", 0, OPT_REAL, &s->final_lr, "RATE", "cosine, linear: the last rate; step: the least (default: 0)" },
-		{ "sync-bn", 0, OPT_FLAG, &s->sync_bn, NULL, "batch norm over all devices together" },
-		{ "mean", 0, OPT_STRING, &s->mean, "LIST", "of pixels 0..255, by channel (default: the stream's)" },
+		{ "weight-decay", 0, OPT_REAL, &s->decay, "L",
+		  "L2 decay of weights, not of gains and biases (default: 1e-4)" },
+		{ "label-smoothing", 0, OPT_REAL, &s->smoothing, "E",
+		  "share of the target spread over all classes (default: 0)" },
+		{ "schedule", 0, OPT_STRING, &s->schedule, "NAME",
+		  "constant, step, cosine, linear (default: constant)" },
+		{ "drop-epochs", 0, OPT_STRING, &s->drops, "LIST",
+		  "step: every 30 epochs (30), or there (30,60,80) (default: 30)" },
+		{ "drop-factor", 0, OPT_REAL, &s->factor, "F",
+		  "step: what a drop multiplies by (default: 0.1)" },
+		{ "warmup", 0, OPT_REAL, &s->warmup, "EPOCHS",
+		  "rise linearly to --lr first (default: 0)" },
+		{ "warmup-from", 0, OPT_REAL, &s->warmup_from, "RATE",
+		  "where the rise begins (default: 0)" },
+		{ "final-lr", 0, OPT_REAL, &s->final_lr, "RATE",
+		  "cosine, linear: the last rate; step: the least (default: 0)" },
+		{ "sync-bn", 0, OPT_FLAG, &s->sync_bn, NULL,
+		  "batch norm over all devices together" },
+		{ "mean", 0, OPT_STRING, &s->mean, "LIST", "of pixels 0..255, by channel "
+		  "(default: the stream's)" },
 		{ "deviation", 0, OPT_STRING, &s->deviation, "LIST", "likewise" },
-		{ "pipe", 0, OPT_STRING, &command, "COMMAND", "read from a shell command; {part} {parts} {start} are filled in" },
+		{ "pipe", 0, OPT_STRING, &command, "COMMAND",
+		  "read from a shell command; {part} {parts} {start} are filled in" },
 		{ "pipes", 0, OPT_INT, &pipes, "K", "so many of them side by side (default: 1)" },
-		{ "val-pipe", 0, OPT_STRING, &t.val_command, "COMMAND", "validate on the stream of this command" },
-		{ "val-every", 0, OPT_STRING, &val_every, "PERIOD", "2 (epochs) or 500s (steps) (default: 1)" },
-		{ "save-every", 0, OPT_STRING, &save_every, "PERIOD", "likewise, checkpoints (default: 1)" },
+		{ "val-pipe", 0, OPT_STRING, &t.val_command, "COMMAND",
+		  "validate on the stream of this command" },
+		{ "val-every", 0, OPT_STRING, &val_every, "PERIOD",
+		  "2 (epochs) or 500s (steps) (default: 1)" },
+		{ "save-every", 0, OPT_STRING, &save_every, "PERIOD",
+		  "likewise, checkpoints (default: 1)" },
 		{ "keep", 0, OPT_INT, &keep, "N", "checkpoints of steps that stay (default: 5)" },
-		{ "log", 0, OPT_STRING, &t.log, "FILE", "NDJSON log, - for stdout (default: FOLDER/log.ndjson)" },
-		{ "log-every", 0, OPT_INT, &log_every, "N", "steps between two lines of it (default: 50)" },
-		{ "progress", 0, OPT_FLAG, &progress, NULL, "show progress although stderr is no terminal" },
+		{ "log", 0, OPT_STRING, &t.log, "FILE", "NDJSON log, - for stdout (default: "
+		  "FOLDER/log.ndjson)" },
+		{ "log-every", 0, OPT_INT, &log_every, "N", "steps between two lines of it "
+		  "(default: 50)" },
+		{ "progress", 0, OPT_FLAG, &progress, NULL, "show progress although stderr is no "
+		  "terminal" },
 		{ "quiet", 'q', OPT_FLAG, &words.quiet, NULL, "only say what went wrong" },
 		{ NULL, 0, OPT_FLAG, NULL, NULL, NULL },
 	};

@@ -101,7 +101,7 @@ check_status 2 '--metric without --best' 'ckpt-avg -o none --metric loss:min a b
 tfrec-pack -q --from-tar "$ROOT/examples/digits.tar" --under test -o d --shards 1 2>/dev/null
 stream='tfrec-cat -q --shuffle all --seed 1 d-0* | img-augment -q "grey | crop 28"'
 eval "$stream" | net-train -q -b 50 --lr 0.05 --steps 20 --save-every 5s --val-every 5s \
-	--val-pipe "$stream" --set width=4 -o run digits 2>"$TMP/trained"
+	--val-pipe "$stream" -o run digits 2>"$TMP/trained"
 remark "$TMP/trained"
 check 'the newest three of a run' 'ckpt-avg --last 3 -o last3 run &&
 	ckpt-avg -o by-name run/00000010.safetensors run/00000015.safetensors run/00000020.safetensors &&

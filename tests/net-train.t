@@ -96,7 +96,7 @@ stopped() {     # stopped SIGNAL FOLDER: the status of a run that gets the signa
 	env --default-signal=INT $t -o "$2" --pipe 'head -c 400000 two.mrb; sleep 20' small.net 2>/dev/null &
 	p=$!
 	n=0
-	until grep -q '"step":1[0-9],' "$2/log.ndjson" 2>/dev/null || [ $n -gt 200 ]; do
+	until grep -q '"step":[6-9],' "$2/log.ndjson" 2>/dev/null || [ $n -gt 200 ]; do
 		sleep 0.05
 		n=$((n + 1))
 	done

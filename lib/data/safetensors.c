@@ -106,7 +106,8 @@ static int read_tensor(const json_t *info, struct tensor *t)
 	    read_uint(json_array_get(offsets, 1), &end) < 0)
 		return fail("tensor %s: data_offsets: not two counts", plain(t->name, buf));
 	if (end < t->at)
-		return fail("tensor %s: data_offsets: the end %" PRIu64 " is before the start %" PRIu64,
+		return fail("tensor %s: data_offsets: the end %" PRIu64 " is before the start "
+			    "%" PRIu64,
 			    plain(t->name, buf), end, t->at);
 	t->bytes = end - t->at;
 	if (__builtin_mul_overflow(numbers, (uint64_t)tensor_dtype_bytes(dtype), &bytes) ||
@@ -165,11 +166,13 @@ static int check_tiling(struct safetensors *s, uint64_t data_bytes)
 		const struct tensor *t = &s->tensor[i];
 
 		if (t->at > data_bytes || t->bytes > data_bytes - t->at)
-			return fail("tensor %s: bytes %" PRIu64 " to %" PRIu64 " of the data, which has %"
+			return fail("tensor %s: bytes %" PRIu64 " to %" PRIu64 " of the data, "
+				    "which has %"
 				    PRIu64 ": the file is cut short", plain(t->name, buf), t->at,
 				    t->at + t->bytes, data_bytes);
 		if (t->at != at)
-			return fail("tensor %s: starts at byte %" PRIu64 " of the data, not at %" PRIu64
+			return fail("tensor %s: starts at byte %" PRIu64 " of the data, not at "
+				    "%" PRIu64
 				    ": %s", plain(t->name, buf), t->at, at,
 				    t->at > at ? "a hole" : "an overlap");
 		at += t->bytes;

@@ -208,7 +208,8 @@ static int sum_block(struct averaging *w, int tensor, uint64_t from, size_t n, i
 		TRY(tensor_to_double(t->dtype, w->raw, n, w->number));
 		for (size_t k = 0; k < n; k++) {
 			if (!isfinite(w->number[k]))
-				return fail("%s: tensor %s: number %" PRIu64 " is not finite", s->path,
+				return fail("%s: tensor %s: number %" PRIu64 " is not finite",
+					    s->path,
 					    t->name, from + k);
 			add_product(&w->high[k], &w->low[k], w->number[k], s->weight);
 		}
@@ -238,7 +239,8 @@ static int copy_block(struct averaging *w, int tensor, uint64_t from, size_t byt
 	return (size_t)got < bytes ? fail("%s: the file has become shorter", s->path) : 0;
 }
 
-static int write_tensor(struct averaging *w, struct safetensors_writer *out, int tensor, int *status)
+static int write_tensor(struct averaging *w, struct safetensors_writer *out, int tensor,
+			int *status)
 {
 	const struct tensor *t = safetensors_tensor(w->base, w->kept[tensor]);
 	size_t size = tensor_dtype_bytes(t->dtype);
@@ -262,7 +264,8 @@ static int write_tensor(struct averaging *w, struct safetensors_writer *out, int
 
 static int by_step(const void *a, const void *b)
 {
-	const struct source *x = *(const struct source *const *)a, *y = *(const struct source *const *)b;
+	const struct source *x = *(const struct source *const *)a;
+	const struct source *y = *(const struct source *const *)b;
 
 	if (x->step != y->step)
 		return x->step < y->step ? -1 : 1;
@@ -338,7 +341,8 @@ static int copy_whole(struct averaging *w, int *status)
 		uint64_t numbers = tensor_numbers(t);
 
 		for (uint64_t k = 0; k < numbers && tensor_is_real(t->dtype); k += BLOCK)
-			TRY(sum_block(w, i, k, numbers - k < BLOCK ? (size_t)(numbers - k) : BLOCK, status));
+			TRY(sum_block(w, i, k, numbers - k < BLOCK ? (size_t)(numbers - k) : BLOCK,
+				      status));
 	}
 	*status = 3;
 	TRY(newfile_open(&out, w->a->output));

@@ -149,7 +149,10 @@ int folder_has_run(const char *path)
 
 	if (!last)
 		return -1;
-	r = stat(last, &st) == 0 ? 1 : errno == ENOENT || errno == ENOTDIR ? 0 : fail_errno("%s", last);
+	if (stat(last, &st) == 0)
+		r = 1;
+	else
+		r = errno == ENOENT || errno == ENOTDIR ? 0 : fail_errno("%s", last);
 	free(last);
 	return r;
 }
@@ -165,7 +168,8 @@ static int copy_file(const char *from, const char *to)
 	if (fd < 0 || !buf) {
 		fail_errno("%s", from);
 	} else if (newfile_open(&out, to) == 0) {
-		while ((n = read_full(fd, buf, piece)) > 0 && write_full(out.fd, buf, (size_t)n) == 0)
+		while ((n = read_full(fd, buf, piece)) > 0 &&
+		       write_full(out.fd, buf, (size_t)n) == 0)
 			;
 		r = n == 0 ? newfile_commit(&out) : fail_add("%s", to);
 		newfile_abort(&out);

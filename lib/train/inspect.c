@@ -53,9 +53,11 @@ int tensor_stats(const struct safetensors *f, int i, struct tensor_stats *s)
 		return fail("out of memory");
 	*s = (struct tensor_stats){ .numbers = tensor_numbers(safetensors_tensor(f, i)),
 				    .min = (double)INFINITY, .max = (double)-INFINITY };
-	for (uint64_t at = 0; at < s->numbers && !r; at += BLOCK)
-		r = add_block(f, i, at, s->numbers - at < BLOCK ? (size_t)(s->numbers - at) : BLOCK, b,
-			      s, &squares);
+	for (uint64_t at = 0; at < s->numbers && !r; at += BLOCK) {
+		size_t n = s->numbers - at < BLOCK ? (size_t)(s->numbers - at) : BLOCK;
+
+		r = add_block(f, i, at, n, b, s, &squares);
+	}
 	free(b);
 	if (s->numbers == s->strange)
 		s->mean = s->deviation = s->min = s->max = (double)NAN;

@@ -184,6 +184,12 @@ static int next_record(struct lane *l)
 	}
 }
 
+/* Number i of a column of 32 bits. */
+static int32_t number_at(const struct lane *l, int column, uint32_t i)
+{
+	return (int32_t)get_u32(l->view[column].data + 4 * (size_t)i);
+}
+
 static void fill(struct lane *l, struct sample *s)
 {
 	uint32_t i = l->used;
@@ -192,12 +198,12 @@ static void fill(struct lane *l, struct sample *s)
 	s->bytes = l->view[l->image].bytes / l->record.samples;
 	s->pixels = l->view[l->image].data + i * s->bytes;
 	if (l->label >= 0)
-		s->label[0] = s->label[1] = (int32_t)get_u32(l->view[l->label].data + 4 * (size_t)i);
+		s->label[0] = s->label[1] = number_at(l, l->label, i);
 	if (l->labels >= 0 && l->shares >= 0)
-		for (int k = 0; k < 2; k++) {
-			uint32_t u = get_u32(l->view[l->shares].data + 8 * (size_t)i + 4 * k);
+		for (uint32_t k = 0; k < 2; k++) {
+			uint32_t u = (uint32_t)number_at(l, l->shares, 2 * i + k);
 
-			s->label[k] = (int32_t)get_u32(l->view[l->labels].data + 8 * (size_t)i + 4 * k);
+			s->label[k] = number_at(l, l->labels, 2 * i + k);
 			memcpy(&s->share[k], &u, 4);
 		}
 	if (l->id >= 0)

@@ -28,7 +28,8 @@ static void collect(struct run *r)
 		run_note(r, "checkpoint of step %" PRId64 " not written: %s; the one before stays",
 			 step, fail_why());
 	} else if (e > 0) {
-		run_log(r, json_pack("{s:s, s:I}", "event", "checkpoint", "step", (json_int_t)step));
+		run_log(r, json_pack("{s:s, s:I}", "event", "checkpoint", "step",
+				     (json_int_t)step));
 	}
 }
 
@@ -124,7 +125,8 @@ static int take_step(struct run *r, const struct batch *b, double *lr)
 }
 
 /* After a step: log, checkpoint, validation where they are due. */
-static void after_step(struct run *r, struct gathered *w, double lr, uint64_t before, uint64_t images)
+static void after_step(struct run *r, struct gathered *w, double lr, uint64_t before,
+		       uint64_t images)
 {
 	const struct train *t = r->t;
 	struct train_moment m = moment(r, w, lr, images);
@@ -203,7 +205,8 @@ static int input_ended(struct run *r, int64_t first)
 		if (r->step > first)
 			run_save(r, 1);
 		r->status = 4;
-		return fail("the input ended at position %" PRIu64 ", after step %" PRId64 " of %" PRId64
+		return fail("the input ended at position %" PRIu64 ", after step %" PRId64 " of "
+			    "%" PRId64
 			    "%s", r->position + (uint64_t)left, r->step, r->steps,
 			    r->step ? "; --resume goes on" : "");
 	}
@@ -269,7 +272,8 @@ int run_loop(struct run *r, int *signal_out)
 		w.waited += run_now() - began;
 		if (got < 0) {
 			signo = signals_came();
-			return signo ? stop_by_signal(r, signo, signal_out) : input_lost(r, signal_out);
+			return signo ? stop_by_signal(r, signo, signal_out)
+				     : input_lost(r, signal_out);
 		}
 		if (!got) {
 			TRY(input_ended(r, first));

@@ -103,8 +103,11 @@ json_t *machine_describe(const struct machine *m)
 {
 	json_t *list = json_array();
 
-	for (int i = 0; i < m->count; i++)
-		json_array_append_new(list, json_string(m->device[i].backend->describe(m->device[i].device)));
+	for (int i = 0; i < m->count; i++) {
+		const struct machine_device *d = &m->device[i];
+
+		json_array_append_new(list, json_string(d->backend->describe(d->device)));
+	}
 	return list;
 }
 
@@ -220,7 +223,8 @@ int machine_eval(struct machine *m, const struct graph *g, int batch,
 
 	TRY(all(m, make_program, &w));
 	TRY(all(m, bind_program, &w));
-	if (!m->device[0].train || room > (size_t)m->device[0].train->options.batch * (size_t)m->count)
+	if (!m->device[0].train ||
+	    room > (size_t)m->device[0].train->options.batch * (size_t)m->count)
 		TRY(make_results(&m->losses, 2 * room));
 	if (logits)
 		TRY(make_results(&m->logits, room * (size_t)g->classes));

@@ -21,7 +21,8 @@ static void put(json_t *o, const char *key, const char *text)
 /* Sets a member to the text of a JSON value, which is taken. */
 static void put_json(json_t *o, const char *key, json_t *value)
 {
-	char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS) : NULL;
+	char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS)
+		: NULL;
 
 	if (text)
 		put(o, key, text);
@@ -261,7 +262,8 @@ int run_judge_changes(struct run *r)
 					       json_string_value(name));
 	if (!r->t->allow_change) {
 		r->status = 2;
-		return fail("other than in the checkpoint: %s; --allow-change goes on all the same", list);
+		return fail("other than in the checkpoint: %s; --allow-change goes on all the "
+			    "same", list);
 	}
 	json_array_append_new(r->changes, json_pack("{s:I, s:O}", "step", (json_int_t)r->step,
 						    "changed", r->changed));
@@ -328,7 +330,8 @@ static int numbers_for(const struct stream_head *h, const char *key, const char 
 		n = channels;
 	}
 	if (n != channels && n != 1)
-		return fail("%s%s: %d numbers for %d channels", given ? "--" : "the stream's ", key, n,
+		return fail("%s%s: %d numbers for %d channels", given ? "--" : "the stream's ",
+			    key, n,
 			    channels);
 	for (int c = 0; c < channels; c++)
 		out[c] = (float)v[n == 1 ? 0 : c];

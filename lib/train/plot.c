@@ -99,8 +99,8 @@ static void grid(const struct panel *a)
 	struct text *out = a->out;
 
 	text_add(out, "<g class=\"tick\">\n");
-	for (double v = ceil(a->up.from * scale / step - 1e-9) * step; v <= a->up.to * scale + step * 1e-9;
-	     v += step) {
+	for (double v = ceil(a->up.from * scale / step - 1e-9) * step;
+	     v <= a->up.to * scale + step * 1e-9; v += step) {
 		double y = place_y(a, v / scale);
 
 		text_add(out, "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>\n", a->x,
@@ -112,15 +112,16 @@ static void grid(const struct panel *a)
 	     v += step) {
 		double x = place_x(a, v);
 
-		text_add(out, "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>\n", x, x, a->y,
-			 a->y + a->h);
+		text_add(out, "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>\n", x, x,
+			 a->y, a->y + a->h);
 		label(out, x, a->y + a->h + 17, "middle", v, step);
 	}
 	text_add(out, "</g>\n<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" "
 		 "fill=\"none\" stroke=\"#888\"/>\n", a->x, a->y, a->w, a->h);
-	text_add(out, "<text class=\"name\" x=\"%.1f\" y=\"%.1f\">%s</text>\n", a->x, a->y - 8, a->title);
-	text_add(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%s</text>\n", a->x + a->w / 2,
-		 a->y + a->h + 34, a->p->by_step ? "steps" : "epochs");
+	text_add(out, "<text class=\"name\" x=\"%.1f\" y=\"%.1f\">%s</text>\n", a->x, a->y - 8,
+		 a->title);
+	text_add(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%s</text>\n",
+		 a->x + a->w / 2, a->y + a->h + 34, a->p->by_step ? "steps" : "epochs");
 }
 
 static void curve(const struct panel *a, const struct runlog_curve *c, const char *colour, int bold)
@@ -131,7 +132,8 @@ static void curve(const struct panel *a, const struct runlog_curve *c, const cha
 	text_add(out, "<path fill=\"none\" stroke=\"%s\" stroke-width=\"%s\"%s d=\"", colour,
 		 bold ? "2" : "1", bold ? "" : " stroke-opacity=\"0.75\"");
 	for (int i = 0; i < c->points; i++) {
-		double v = runlog_metric(&c->point[i], a->metric), at = across_of(a->p, &c->point[i]);
+		double v = runlog_metric(&c->point[i], a->metric);
+		double at = across_of(a->p, &c->point[i]);
 
 		if (!isfinite(v) || !isfinite(at)) {
 			down = 0;
@@ -142,7 +144,8 @@ static void curve(const struct panel *a, const struct runlog_curve *c, const cha
 	}
 	text_add(out, "\"/>\n");
 	for (int i = 0; bold && i < c->points && c->points <= 200; i++) {
-		double v = runlog_metric(&c->point[i], a->metric), at = across_of(a->p, &c->point[i]);
+		double v = runlog_metric(&c->point[i], a->metric);
+		double at = across_of(a->p, &c->point[i]);
 
 		if (isfinite(v) && isfinite(at))
 			text_add(out, "<circle cx=\"%.2f\" cy=\"%.2f\" r=\"2.5\" fill=\"%s\"/>\n",
@@ -178,27 +181,31 @@ static void draw(struct panel *a)
 	}
 }
 
-/* One line a run: what is thin, what is bold. */
+/* A sample of a line and its word: where the next thing goes. */
+static double legend_line(struct text *out, double x, double y, const char *colour, int bold,
+			  const char *word)
+{
+	text_add(out, "<path d=\"M%.1f %.1fh22\" stroke=\"%s\" stroke-width=\"%d\"/>\n", x, y - 4,
+		 colour, bold ? 2 : 1);
+	if (bold)
+		text_add(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"2.5\" fill=\"%s\"/>\n", x + 11,
+			 y - 4, colour);
+	text_add(out, "<text x=\"%.1f\" y=\"%.1f\">%s</text>\n", x + 28, y, word);
+	return x + 40 + 7.0 * (double)strlen(word);
+}
+
+/* One line a run: what is thin, what is bold, its name. */
 static void legend(const struct plot *p, struct text *out, double y)
 {
 	for (int i = 0; i < p->runs; i++, y += LEGEND) {
 		const char *c = colours[i % 8];
 		double x = LEFT;
 
-		if (p->run[i].train.points) {
-			text_add(out, "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"%s\" "
-				 "stroke-opacity=\"0.75\"/>\n<text x=\"%.1f\" y=\"%.1f\">training</text>\n",
-				 x, x + 22, y - 4, y - 4, c, x + 28, y);
-			x += 100;
-		}
-		if (p->run[i].val.points) {
-			text_add(out, "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"%s\" "
-				 "stroke-width=\"2\"/>\n<circle cx=\"%.1f\" cy=\"%.1f\" r=\"2.5\" fill=\"%s\"/>\n"
-				 "<text x=\"%.1f\" y=\"%.1f\">validation</text>\n", x, x + 22, y - 4, y - 4,
-				 c, x + 11, y - 4, c, x + 28, y);
-			x += 112;
-		}
-		text_add(out, "<text x=\"%.1f\" y=\"%.1f\" fill=\"%s\">", x, y, c);
+		if (p->run[i].train.points)
+			x = legend_line(out, x, y, c, 0, "training");
+		if (p->run[i].val.points)
+			x = legend_line(out, x, y, c, 1, "validation");
+		text_add(out, "<text x=\"%.1f\" y=\"%.1f\">", x, y);
 		escaped(out, p->name[i]);
 		text_add(out, "</text>\n");
 	}
@@ -210,7 +217,8 @@ static void head(const struct plot *p, struct text *out)
 		 "viewBox=\"0 0 %d %d\">\n<style>text{font:12px sans-serif;fill:#333}"
 		 ".name{font-weight:bold}.title{font:bold 15px sans-serif}"
 		 ".tick line{stroke:#ddd}.tick text{fill:#555}</style>\n"
-		 "<rect width=\"%d\" height=\"%d\" fill=\"#fff\"/>\n", p->width, p->height, p->width,
+		 "<rect width=\"%d\" height=\"%d\" fill=\"#fff\"/>\n", p->width, p->height,
+		 p->width,
 		 p->height, p->width, p->height);
 	if (!p->title)
 		return;
@@ -223,7 +231,8 @@ int plot_svg(const struct plot *p, struct text *out)
 {
 	double top = TOP + (p->title ? 14 : 0);
 	double h = (p->height - top - GAP - BOTTOM - LEGEND * p->runs) / 2;
-	struct panel a = { .p = p, .out = out, .metric = "loss", .title = "loss", .x = LEFT, .y = top,
+	struct panel a = { .p = p, .out = out, .metric = "loss", .title = "loss", .x = LEFT,
+			   .y = top,
 			   .w = p->width - LEFT - RIGHT, .h = h,
 			   .across = { (double)INFINITY, (double)-INFINITY },
 			   .up = { (double)INFINITY, (double)-INFINITY } };

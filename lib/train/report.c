@@ -58,7 +58,8 @@ static int json_line(const struct report *r, const struct batch *b, int i, const
 
 	json_object_set_new(line, "id", b->id[i] < 0 ? json_null()
 			    : json_string(sample_name(b->id[i], b->position, id)));
-	json_object_set_new(line, "name", b->name && b->name[i] ? json_string(b->name[i]) : json_null());
+	json_object_set_new(line, "name", b->name && b->name[i] ? json_string(b->name[i])
+			    : json_null());
 	json_object_set_new(line, "label", label < 0 ? json_null() : json_integer(label));
 	if (label >= 0 && r->names)
 		json_object_set_new(line, "class", json_string(report_class(r, label, buf)));
@@ -67,7 +68,8 @@ static int json_line(const struct report *r, const struct batch *b, int i, const
 					isfinite(p[best[k]]) ? json_real((double)p[best[k]])
 							     : json_null());
 		if (r->names)
-			json_object_set_new(one, "class", json_string(report_class(r, best[k], buf)));
+			json_object_set_new(one, "class",
+					    json_string(report_class(r, best[k], buf)));
 		json_array_append_new(list, one);
 	}
 	json_object_set_new(line, "best", list);

@@ -107,7 +107,8 @@ static int add_point(struct runlog_curve *c, const json_t *line)
 	}
 	c->point[c->points++] = (struct runlog_point){
 		(int64_t)json_integer_value(json_object_get(line, "step")), number(line, "epoch"),
-		number(line, "loss"), number(line, "top1"), number(line, "top5"), number(line, "lr"),
+		number(line, "loss"), number(line, "top1"), number(line, "top5"),
+		number(line, "lr"),
 	};
 	return 0;
 }

@@ -105,7 +105,8 @@ int period_read(struct period *p, const char *text)
 	return 0;
 }
 
-int period_due(const struct period *p, int64_t step, uint64_t before, uint64_t after, uint64_t epoch)
+int period_due(const struct period *p, int64_t step, uint64_t before, uint64_t after,
+	       uint64_t epoch)
 {
 	if (p->steps > 0)
 		return step % p->steps == 0;

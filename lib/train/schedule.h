@@ -54,6 +54,7 @@ int period_read(struct period *, const char *text);
 
 /* 1 where the period ends with the step that brought the count of steps to step and the
  * position from before to after; epoch 0 (its size not known): epochs never end. */
-int period_due(const struct period *, int64_t step, uint64_t before, uint64_t after, uint64_t epoch);
+int period_due(const struct period *, int64_t step, uint64_t before, uint64_t after,
+	       uint64_t epoch);
 
 #endif

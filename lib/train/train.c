@@ -96,7 +96,8 @@ static int open_network(struct run *r)
 		return network_open(&r->network, t->network, t->set, t->sets);
 	if (!r->from || t->sets) {
 		r->status = 2;
-		return fail("%s", t->sets && r->from ? "--set: say the network again" : "no network");
+		return fail("%s", t->sets && r->from ? "--set: say the network again"
+			    : "no network");
 	}
 	if (network_from(&r->network, safetensors_meta(r->from, "network"),
 			 safetensors_meta(r->from, "network.text"),
@@ -124,12 +125,14 @@ static int settle(struct run *r)
 
 	r->status = 2;
 	if (h->parts > 1 && (int)h->parts != lanes)
-		return fail("the input is one of %u dealt parts: a run takes all of them side by side "
+		return fail("the input is one of %u dealt parts: a run takes all of them side by "
+			    "side "
 			    "(--pipe, --pipes %u)", h->parts, h->parts);
 	if (r->set.batch == SETTING_NONE)
 		r->set.batch = (int64_t)h->record_max * lanes;
 	if (r->set.batch < 1 || r->set.batch % (r->machine.count * lanes))
-		return fail("a batch of %" PRId64 " cannot be shared equally by %d devices and %d pipes",
+		return fail("a batch of %" PRId64 " cannot be shared equally by %d devices and "
+			    "%d pipes",
 			    r->set.batch, r->machine.count, lanes);
 	if (r->set.seed == SETTING_NONE) {
 		char *seed = stream_meta(h, "seed");
@@ -148,7 +151,8 @@ static int make_schedule(struct run *r)
 
 	r->status = 2;
 	TRY(schedule_kind(r->set.schedule, &s->kind));
-	if (!r->epoch_size && (!isnan(r->set.epochs) || s->kind == SCHEDULE_STEP || r->set.warmup > 0))
+	if (!r->epoch_size && (!isnan(r->set.epochs) || s->kind == SCHEDULE_STEP ||
+			       r->set.warmup > 0))
 		return fail("the stream does not say how many samples an epoch has: "
 			    "--epochs, --warmup and --schedule step cannot be used");
 	r->steps = r->set.steps != SETTING_NONE ? r->set.steps

@@ -136,7 +136,8 @@ static int tell(const struct search *s, int rank)
 		int n = s->sample[rank][i];
 
 		text_add(&list, "%s%s", i ? ", " : ": samples ",
-			 sample_name(s->batch->id[n], s->batch->position + (uint64_t)n * s->stride, buf));
+			 sample_name(s->batch->id[n], s->batch->position + (uint64_t)n * s->stride,
+				     buf));
 	}
 	if (s->samples[rank] > TOLD)
 		text_add(&list, " and %d more of %d", s->samples[rank] - TOLD, p->options.batch);
