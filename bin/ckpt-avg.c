@@ -42,8 +42,8 @@ static double *read_weights(const char *text, int count)
 
 		/* Products with numbers of 32 bits stay where doubles are exact. */
 		if (end == at || !(v >= 1e-30 && v <= 1e30) || (*end && *end != ','))
-			usage_error("--weights '%s': not numbers above 0 (1e-30 to 1e30) separated by "
-				    "commas", text);
+			usage_error("--weights '%s': not numbers above 0 (1e-30 to 1e30) separated "
+				    "by commas", text);
 		if (n < count)
 			weight[n] = v;
 		n++;
@@ -66,7 +66,8 @@ static const char **newest_of(const char *run, int count)
 	if (!step)
 		die_why(STATUS_SYSTEM);
 	if (n < count)
-		die(STATUS_BAD, "%s: %d checkpoints of steps, not %d (net-train --keep)", run, n, count);
+		die(STATUS_BAD, "%s: %d checkpoints of steps, not %d (net-train --keep)", run, n,
+		    count);
 	for (int i = 0; i < count; i++)
 		path[i] = need(folder_step_name(run, step[n - count + i]));
 	free(step);
@@ -120,7 +121,8 @@ static const char **best_of(const char *run, int count, const char *metric)
 		free(file);
 	}
 	if (n < count)
-		die(STATUS_BAD, "%s: %d checkpoints that were validated, not %d (net-train --keep)", run,
+		die(STATUS_BAD,
+		    "%s: %d checkpoints that were validated, not %d (net-train --keep)", run,
 		    n, count);
 	qsort(choice, (size_t)n, sizeof(*choice), by_value);
 	for (int i = 0; i < count; i++)
@@ -150,16 +152,21 @@ int main(int argc, char **argv)
 	int silent = 0, status;
 	const struct opt table[] = {
 		{ "output", 'o', OPT_STRING, &a.output, "FILE", "the mean (must be given)" },
-		{ "weights", 0, OPT_STRING, &weights, "LIST", "of the files: 1,2,1 (default: all alike)" },
+		{ "weights", 0, OPT_STRING, &weights, "LIST",
+		  "of the files: 1,2,1 (default: all alike)" },
 		{ "last", 0, OPT_INT, &last, "N", "of a run's folder, the newest N" },
-		{ "best", 0, OPT_INT, &best, "N", "of a run's folder, the N that validation liked best" },
-		{ "metric", 0, OPT_STRING, &metric, "NAME:WAY", "what --best goes by: top1:max, top5:max, loss:min (default: top1:max)" },
-		{ "weights-only", 0, OPT_FLAG, &a.weights_only, NULL, "leave the optimizer's state out" },
+		{ "best", 0, OPT_INT, &best, "N",
+		  "of a run's folder, the N that validation liked best" },
+		{ "metric", 0, OPT_STRING, &metric, "NAME:WAY",
+		  "what --best goes by: top1:max, top5:max, loss:min (default: top1:max)" },
+		{ "weights-only", 0, OPT_FLAG, &a.weights_only, NULL,
+		  "leave the optimizer's state out" },
 		{ "quiet", 'q', OPT_FLAG, &silent, NULL, "only say what went wrong" },
 		{ NULL, 0, OPT_FLAG, NULL, NULL, NULL },
 	};
 	const struct opt_usage usage = {
-		.program = "ckpt-avg", .purpose = "average checkpoints", .operands = "FILE ... | RUN",
+		.program = "ckpt-avg", .purpose = "average checkpoints",
+			.operands = "FILE ... | RUN",
 		.table = table, .more = more, .most = -1 };
 	int first = opt_read(argc, argv, &usage);
 

@@ -102,7 +102,8 @@ static void list_tensors(const struct cat *c, const struct safetensors *f)
 
 	if (!c->json && c->stats) {
 		print_name("name", width);
-		printf("  %-5s %-16s %11s %11s %11s %11s %s\n", "dtype", "shape", "mean", "deviation",
+		printf("  %-5s %-16s %11s %11s %11s %11s %s\n", "dtype", "shape", "mean",
+		       "deviation",
 		       "min", "max", "not finite");
 	}
 	for (int i = 0; i < safetensors_count(f); i++) {
@@ -118,7 +119,8 @@ static void list_tensors(const struct cat *c, const struct safetensors *f)
 		if (c->stats) {
 			struct tensor_stats s = stats_of(f, i);
 
-			printf("  %-5s %-16s %11.4g %11.4g %11.4g %11.4g %" PRIu64 "\n", t->dtype, shape,
+			printf("  %-5s %-16s %11.4g %11.4g %11.4g %11.4g %" PRIu64 "\n", t->dtype,
+			       shape,
 			       s.mean, s.deviation, s.min, s.max, s.strange);
 		} else {
 			printf("  %-5s %s\n", t->dtype, shape);
@@ -221,14 +223,16 @@ static int diff_tensor(const struct cat *c, const struct safetensors *a, int i,
 	u = safetensors_tensor(b, k);
 	if (!tensor_same(t, u)) {
 		snprintf(what, sizeof(what), "%s %s and %s %s", t->dtype,
-			 tensor_shape(t, one, sizeof(one)), u->dtype, tensor_shape(u, two, sizeof(two)));
+			 tensor_shape(t, one, sizeof(one)), u->dtype,
+				tensor_shape(u, two, sizeof(two)));
 		return tell(c, t->name, what);
 	}
 	if (tensor_difference(a, i, b, k, &d) < 0)
 		die_why(STATUS_BAD);
 	if (!d.differ || d.most <= c->tolerance)
 		return 0;
-	snprintf(what, sizeof(what), "%" PRIu64 " of %" PRIu64 " numbers, by %.3g at most", d.differ,
+	snprintf(what, sizeof(what), "%" PRIu64 " of %" PRIu64 " numbers, by %.3g at most",
+		 d.differ,
 		 d.numbers, d.most);
 	return tell(c, t->name, what);
 }
@@ -313,11 +317,14 @@ int main(int argc, char **argv)
 	struct cat c = { 0 };
 	int different = 0;
 	const struct opt table[] = {
-		{ "stats", 0, OPT_FLAG, &c.stats, NULL, "mean, deviation, least, most, and how many are not finite" },
+		{ "stats", 0, OPT_FLAG, &c.stats, NULL,
+		  "mean, deviation, least, most, and how many are not finite" },
 		{ "meta", 0, OPT_FLAG, &c.meta, NULL, "the metadata instead; with --diff: it too" },
 		{ "get", 0, OPT_STRING, &c.get, "KEY", "the text of one member of the metadata" },
-		{ "diff", 0, OPT_FLAG, &c.diff, NULL, "what differs between two files; exit 1 if anything does" },
-		{ "tolerance", 0, OPT_REAL, &c.tolerance, "X", "with --diff: numbers so close are equal (default: 0)" },
+		{ "diff", 0, OPT_FLAG, &c.diff, NULL,
+		  "what differs between two files; exit 1 if anything does" },
+		{ "tolerance", 0, OPT_REAL, &c.tolerance, "X",
+		  "with --diff: numbers so close are equal (default: 0)" },
 		{ "json", 0, OPT_FLAG, &c.json, NULL, "NDJSON: an object a line" },
 		{ NULL, 0, OPT_FLAG, NULL, NULL, NULL },
 	};

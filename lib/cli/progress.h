@@ -14,7 +14,8 @@ struct progress {
 };
 
 /* wanted: 1 always (--progress), 0 if stderr is a terminal, -1 never (-q). */
-void progress_begin(struct progress *, int wanted, const char *unit, uint64_t first, uint64_t total);
+void progress_begin(struct progress *, int wanted, const char *unit, uint64_t first,
+		    uint64_t total);
 /* extra: further words for the line, or NULL. */
 void progress_show(struct progress *, uint64_t done, const char *extra);
 /* Clears the line, so that messages stand alone. */

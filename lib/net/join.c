@@ -214,7 +214,8 @@ static int without_check(const char *list)
 		for (int i = 0; i < BRACKET_KINDS; i++)
 			known |= strcmp(word, bracket_table[i].rewrite) == 0;
 		if (!known)
-			return fail("no rewrite '%s' (pointwise, gradient, recompute, winograd, all)", word);
+			return fail("no rewrite '%s' (pointwise, gradient, recompute, "
+				    "winograd, all)", word);
 		list += n + (list[n] == ',');
 	}
 	return 0;

@@ -263,7 +263,8 @@ static int lower_pool(struct build *b, int node)
 	}
 	if ((int64_t)n->window.k[0] * n->window.k[1] > 256)
 		return fail("line %d: %s: a window of %dx%d does not train yet "
-			    "(at most 256 numbers)", n->line, n->name, n->window.k[0], n->window.k[1]);
+			    "(at most 256 numbers)", n->line, n->name, n->window.k[0],
+				n->window.k[1]);
 	place = result(b, s, node_shape(b, node), "i", 0);
 	if (b->failed)
 		return 0;

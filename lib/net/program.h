@@ -75,22 +75,25 @@ enum step_kind {
 	STEP_CHANNEL_SUM,       /* dy -> db */
 	STEP_STATS,             /* x -> m: rows 2, mean and biased variance over n, h, w */
 	STEP_SYNC_STATS,        /* m -> m: of all devices together (equal counts) */
-	STEP_COEF,              /* m, gain|-1, bias|-1, -1 -> ab: rows 2, a = gain / sqrt(var + eps),
-				   b = bias - mean a; evaluation: mean, gain, bias, var; bn_attr */
+	STEP_COEF,              /* m, gain|-1, bias|-1, -1 -> ab: rows 2, a = gain /
+				   sqrt(var + eps), b = bias - mean a;
+				   evaluation: mean, gain, bias, var; bn_attr */
 	STEP_AFFINE,            /* x, ab -> y = a x + b, one fused multiply-add */
 	STEP_ACT,               /* x -> y; act_attr */
 	STEP_ADD,               /* 2 .. STEP_IN values of one shape -> sum, added from the left */
 	STEP_MUL,               /* x, g -> x g; g as x, or h = w = 1 */
 	STEP_CAT,               /* values -> one after the other in channels */
 	STEP_SLICE,             /* x -> channels from .. to; slice_attr */
-	STEP_MAXPOOL,           /* x -> y, place (u8: which of the window's numbers won); pool_attr */
+	STEP_MAXPOOL,           /* x -> y, place (u8: which of the window's numbers won);
+				   pool_attr */
 	STEP_AVGPOOL,           /* x -> y; pool_attr */
 	STEP_DROPOUT,           /* x -> x kept / (1 - p), or 0; the same step with dy for x is
 				   its backward; dropout_attr */
 	STEP_XENT,              /* logits, labels, shares -> probabilities, losses; xent_attr */
 	STEP_XENT_DX,           /* probabilities, labels, shares -> dlogits; xent_attr */
 	STEP_ACT_DX,            /* dy, y -> dx (relu: where y > 0; relu6: 0 < y < 6); act_attr */
-	STEP_BN_SUMS,           /* dy, x, m -> s: rows 2, sum dy and sum dy xhat; dgain|-1, dbias|-1 */
+	STEP_BN_SUMS,           /* dy, x, m -> s: rows 2, sum dy and sum dy xhat; dgain|-1,
+				   dbias|-1 */
 	STEP_SYNC_SUMS,         /* s -> s: summed over devices */
 	STEP_BN_DX,             /* dy, x, m, gain|-1, s -> dx = gain invstd (dy - s0/k - xhat s1/k);
 				   bn_attr, k = count */
@@ -215,8 +218,10 @@ struct program {
 	int begin[PARTS + 1];   /* steps of part k: begin[k] .. begin[k + 1] - 1 */
 	size_t arena[ARENAS];   /* bytes */
 	/* the values a host deals with; -1 where there is none */
-	int pixels, labels, shares;     /* u8 NHWC; i32 [n,1,1,2]; f32 [n,1,1,2]. label -1: no loss */
-	int losses;             /* f32 [n,1,1,2]: loss, and 1 if the best class is the first label */
+	int pixels;             /* u8 NHWC */
+	int labels, shares;     /* i32 [n,1,1,2], -1: no loss; f32 [n,1,1,2] */
+	int losses;             /* f32 [n,1,1,2]: loss, and 1 if the best class is the first
+				   label */
 	int probabilities;      /* f32 [n,1,1,classes] */
 	int control;
 	int *master;            /* of each parameter of the graph; -1: of an auxiliary head */

@@ -83,7 +83,8 @@ static int start_threads(struct input *in)
 		in->context[i] = (struct lane_thread){ .in = in, .lane = i };
 	}
 	for (int i = 0; i < in->from.lanes; i++) {
-		int r = pthread_create(&in->context[i].thread, NULL, input_run_lane, &in->context[i]);
+		int r = pthread_create(&in->context[i].thread, NULL, input_run_lane,
+				       &in->context[i]);
 
 		if (r)
 			return fail("cannot start a thread: %s", strerror(r));

@@ -100,7 +100,8 @@ static int bracket_end(const struct program *p, int i)
 {
 	int to = i + 1;
 
-	while (p->step[i].bracket >= 0 && to < p->steps && p->step[to].bracket == p->step[i].bracket)
+	while (p->step[i].bracket >= 0 && to < p->steps &&
+	       p->step[to].bracket == p->step[i].bracket)
 		to++;
 	return to;
 }
@@ -229,7 +230,8 @@ static void whole(struct bench *b, int steps)
 	for (i = 0; i < batch; i++)
 		loss += losses[2 * i] / (float)batch;
 	qsort(took, (size_t)steps, sizeof *took, ascending);
-	printf("%s: median %.2f img/s of %d, best %.2f; loss %.4f\n", b->backend->describe(b->device),
+	printf("%s: median %.2f img/s of %d, best %.2f; loss %.4f\n",
+	       b->backend->describe(b->device),
 	       batch / took[steps / 2], steps, batch / took[0], loss);
 	free(took);
 	free(losses);

@@ -23,7 +23,8 @@ static const char kinds_net[] =
 	"input 20 20 3\n"
 	"net = a: [conv 5 24 | bn | relu | conv 3 32 | bn | relu | conv 3 32 2 | bn | relu6\n"
 	"    | conv 3 32 groups=32 | bn | relu | conv 5 32 groups=32 | bn | relu\n"
-	"    | conv 3 40 groups=8 | bn | relu | conv 3 20 dilation=2 | bn | relu | conv 1 33 bias=yes\n"
+	"    | conv 3 40 groups=8 | bn | relu | conv 3 20 dilation=2 | bn | relu\n"
+	"    | conv 1 33 bias=yes\n"
 	"    | maxpool 3 2 1 | avgpool 2 1 | linear classes]\n";
 
 /* Own kernels alone, before the product at the end. */
@@ -76,7 +77,8 @@ static void params_put(struct run *r)
 		for (int64_t k = 0; k < n; k++) {
 			double x = rng_normal(&rng);
 
-			w[k] = (float)(m->class == PARAM_WEIGHT ? x * 1.5 / sqrt((double)n / m->dim[0]) :
+			w[k] = (float)(m->class == PARAM_WEIGHT ? x * 1.5
+				       / sqrt((double)n / m->dim[0]) :
 				       m->class == PARAM_GAIN ? 1 + 0.3 * x :
 				       m->class == PARAM_BIAS ? 0.3 * x : 1);
 		}
@@ -325,7 +327,8 @@ static void instruction_sets(void **state)
 			dev = b->open(set[i] + 4, 1);
 			if (!dev) {
 				print_message("%s\n", fail_why());
-				_exit(strstr(fail_why(), "at most") || strstr(fail_why(), "kinds") ? 0 : 1);
+				_exit(strstr(fail_why(), "at most") ||
+				      strstr(fail_why(), "kinds") ? 0 : 1);
 			}
 			b->close(dev);
 			_exit(against_ref(set[i], kinds_net) || against_ref(set[i], own_net) ||

@@ -259,7 +259,8 @@ static void test_own_rules(void **state)
 		{ "input 8 8 4\nnet = x: conv 3 divisible(4, 0)\n", NULL,
 		  "t:2:17: division by 0" },
 		{ "input 8 8 4\ndef f = relu\nnet = f | if count(f) then relu\n", NULL,
-		  "t:3:11: count() is known only when the network is built: it cannot decide anything" },
+		  "t:3:11: count() is known only when the network is built: it cannot "
+		  "decide anything" },
 		{ "param classes = ten\ninput 1 1 4\nnet = aux 1 () | relu\n", NULL,
 		  "t:3:7: aux: its head gives 1x1x4, not 1x1xten (classes)\n    arriving: 1x1x4" },
 		{ "input 8 8 4\n\nnet = relu # caf\xc3\xa9\r\n", NULL, NULL },

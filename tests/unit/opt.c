@@ -286,7 +286,8 @@ static void errors_go_down(void **state)
 	assert_int_equal(ftruncate(down, 0), 0);
 	lseek(down, 0, SEEK_SET);
 	assert_int_equal(child(misused, 2, line), 2);
-	assert_string_equal(sent(), "try: unknown option --nonsense (try --help lists the options)");
+	assert_string_equal(sent(),
+			    "try: unknown option --nonsense (try --help lists the options)");
 	close(down);
 }
 

@@ -423,7 +423,8 @@ static void refusals(void **state)
 	refused("input 20 20 3\nnet = c: conv 1 4 | maxpool 20 | b: linear classes\n", NULL, 1, 1,
 		"a window of 20x20 does not train yet");
 	refused("input 4 4 3\n"
-		"net = a: conv 3 4 | aux 0.3 (h: linear classes) | b: linear classes\n", NULL, 1, 1, "auxiliary heads");
+		"net = a: conv 3 4 | aux 0.3 (h: linear classes) | b: linear classes\n", NULL, 1, 1,
+		"auxiliary heads");
 	refused("input 4096 4096 3\n"
 		"net = repeat i=1..40 (a$i: conv 1 128) | avgpool | b: linear 10\n",
 		NULL, 1, 1 << 24, "more bytes than can be counted");

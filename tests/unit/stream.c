@@ -339,7 +339,8 @@ static void metadata(void **state)
 	assert_int_equal(stream_set_meta(&h, "mean", "[123.675, 0.1, 1]"), 0);
 	assert_int_equal(stream_set_meta(&h, "jpeg", "\"2.1.5\""), 0);
 	assert_int_equal(stream_set_meta(&h, "bad", "[1,"), -1);
-	assert_string_equal(h.meta, "{\"provenance\":[{\"program\":\"tfrec-cat\",\"version\":\"0.1\","
+	assert_string_equal(h.meta,
+			    "{\"provenance\":[{\"program\":\"tfrec-cat\",\"version\":\"0.1\","
 			    "\"arguments\":[\"--seed=1\",\"x?\"]},{\"program\":\"img-augment\","
 			    "\"version\":\"0.1\",\"arguments\":[]}],\"mean\":[123.675,0.1,1],"
 			    "\"jpeg\":\"2.1.5\"}");

@@ -222,7 +222,8 @@ static int direct_dw_run(struct device *dev, const struct memory *m, const struc
 	j.x = memory_at(m, s->in[0]);
 	j.y = memory_at(m, s->in[1]);
 	j.sum = work_at(m, s);
-	each(dev, (size_t)own->chunks * (size_t)own->lane_blocks * (size_t)own->inner, dw_piece, &j);
+	each(dev, (size_t)own->chunks * (size_t)own->lane_blocks * (size_t)own->inner, dw_piece,
+	     &j);
 	for (int o = 0; o < j.to->c; o++)
 		for (size_t t = 0; t < filter; t++) {
 			const double *from = j.sum + ((size_t)o / width * filter + t) * width +
@@ -259,7 +260,8 @@ static int gather_make(struct device *dev, const struct conv_step *c, struct dir
 	if (!own->gather)
 		return -1;
 	for (i = 0; i < count; i++) {
-		int b = (int)(i / width / (size_t)own->inner), j = (int)(i / width % (size_t)own->inner);
+		int b = (int)(i / width / (size_t)own->inner);
+		int j = (int)(i / width % (size_t)own->inner);
 		int lane = b * (int)width + (int)(i % width);
 
 		if (lane < s->to_c)
@@ -273,7 +275,8 @@ static int gather_make(struct device *dev, const struct conv_step *c, struct dir
 		return -1;
 	own->near = (int32_t *)round_up((uintptr_t)own->near, 64);
 	for (i = 0; i < (size_t)own->inner * width; i++)
-		own->near[i] = (int32_t)(i % width) / s->to_group * s->to_group + (int32_t)(i / width);
+		own->near[i] = (int32_t)(i % width) / s->to_group * s->to_group
+			+ (int32_t)(i / width);
 	return 0;
 }
 

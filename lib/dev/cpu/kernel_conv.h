@@ -29,7 +29,8 @@ INLINE void tap_row(const struct direct_pass *f, const float *pixel, ptrdiff_t t
 			const vec weight = get(w);
 
 			for (int t = 0; t < tile; t++)
-				sum[t] = FMA(weight, lanes_get(f, pixel + (size_t)t * next, j, lanes),
+				sum[t] = FMA(weight, lanes_get(f, pixel + (size_t)t * next, j,
+							       lanes),
 					     sum[t]);
 		}
 	}
@@ -75,7 +76,8 @@ INLINE void direct_tile(const struct direct_pass *f, int row, int i, vec start, 
 		sum[t] = start;
 	for (int k = 0; k < y.count; k++) {
 		int at = y.pixel + (back ? -k : k) * f->y.dilation;
-		const float *pixel = f->from + ((size_t)at * (size_t)across + (size_t)x.pixel) * from;
+		const float *pixel = f->from + ((size_t)at * (size_t)across + (size_t)x.pixel)
+			* from;
 		const float *w = f->w + (size_t)((y.first + k) * f->x.k + x.first) * window;
 
 		tap_row(f, pixel, tap, next, x.count, w, sum, tile, lanes);
@@ -138,12 +140,15 @@ INLINE void direct_dx_as(const struct direct_pass *f, int row, const enum lanes 
 				const vec weight = get(w);
 
 				for (int ox = from; ox < to; ox++) {
-					int ix = ox * f->x.stride + kx * f->x.dilation - f->x.before;
+					int ix = ox * f->x.stride - f->x.before
+						+ kx * f->x.dilation;
 					const float *pixel = f->from + ((size_t)oy *
-						(size_t)f->x.out + (size_t)ox) * (size_t)f->from_block;
+						(size_t)f->x.out + (size_t)ox)
+							* (size_t)f->from_block;
 					float *dx = f->to + (size_t)ix * (size_t)f->to_block;
 
-					set(dx, FMA(weight, lanes_get(f, pixel, j, lanes), get(dx)));
+					set(dx, FMA(weight, lanes_get(f, pixel, j, lanes),
+						    get(dx)));
 				}
 			}
 		}

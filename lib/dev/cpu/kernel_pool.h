@@ -86,7 +86,8 @@ INLINE void pool_dx_row(const struct pool_pass *f, int row, int oy, int ky, cons
 				if (max)
 					g = keep(g, WIDEN(f->place + o + k) == place);
 				else
-					g *= all(f->share[(size_t)oy * (size_t)f->x.out + (size_t)ox]);
+					g *= all(f->share[(size_t)oy * (size_t)f->x.out
+							  + (size_t)ox]);
 				set(dx + k, get(dx + k) + g);
 			}
 		}

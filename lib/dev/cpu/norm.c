@@ -60,7 +60,8 @@ static void rest_zero(const struct memory *m, int value, int from)
 	int row;
 
 	for (row = 0; row < v->w && from < v->lay.pad; row++)
-		memset(row_at(m, value, row) + from, 0, (size_t)(v->lay.pad - from) * sizeof(float));
+		memset(row_at(m, value, row) + from, 0, (size_t)(v->lay.pad - from)
+		       * sizeof(float));
 }
 
 /* ---- statistics ---- */
