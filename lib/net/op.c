@@ -219,7 +219,7 @@ static void vector(struct param_spec *s, const char *suffix, enum param_class cl
 				  .init = INIT_CONSTANT, .spread = start };
 }
 
-/* He et al. 2015, over what leaves: as torchvision's. */
+/* He et al. 2015, over what leaves. Fans are those within a group. */
 static void params_conv(const struct node *n, const struct shape *in, struct param_spec *spec)
 {
 	int c = (int)node_arg(n, "c"), groups = (int)node_arg(n, "groups");
