@@ -72,10 +72,15 @@ check 'with --allow-change it goes on and is recorded' \
 check '--resume without a checkpoint begins' \
 	"$t --resume -o fresh small.net <two.mrb && ckpt-cat --diff --meta whole/last.safetensors fresh/last.safetensors"
 
+# moments N: so many random delays in seconds. KILLS=100 makes more of them than here.
+moments() {
+	awk -v n="$1" -v seed="${SEED:-1}" 'BEGIN { srand(seed); while (n--) printf "%.3f ", 0.02 + 0.3 * rand() }'
+}
+
 # Killed at many moments, with a checkpoint each step; then left alone.
 killed() {
 	rm -rf "$1"
-	for delay in 0.05 0.12 0.2 0.3 0.08 0.25 0.15 0.1; do
+	for delay in $(moments "${KILLS:-8}"); do
 		$t --save-every 1s --keep 2 --resume -o "$1" --pipe "$stream --start-at {start} | $grey" small.net \
 			2>/dev/null &
 		p=$!
@@ -86,7 +91,7 @@ killed() {
 	done
 	$t --save-every 1s --keep 2 --resume -o "$1" --pipe "$stream --start-at {start} | $grey" small.net
 }
-check 'killed with -9 eight times: the same final bytes' \
+check 'killed with -9 many times: the same final bytes' \
 	'killed dead && cmp whole/last.safetensors dead/last.safetensors'
 check 'and no temporary files stay' 'test -z "$(find dead -name "*.tmp")" && test $(ls dead/0* | wc -l) = 2'
 
@@ -112,7 +117,7 @@ check 'after a checkpoint that resumes to the same bytes' \
 
 # ---- a lost input ----
 lost() {        # every run must fail, and its last checkpoint load
-	for delay in 0.03 0.1 0.25; do
+	for delay in $(moments "${KILLS:-3}"); do
 		rm -rf lost fifo
 		mkfifo fifo
 		{ head -c 700000 two.mrb; sleep 2; tail -c +700001 two.mrb; } >fifo &
