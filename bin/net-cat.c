@@ -14,7 +14,7 @@
 #include <stdlib.h>
 
 struct wish {
-	int count, table, flat, params, zoo, steps, memory;
+	int count, table, flat, params, zoo, steps, memory, features;
 	int evaluation;
 	int64_t batch, threads;
 	const char *device, *without;
@@ -83,12 +83,37 @@ static void show_zoo(void)
 	zoo_release(&z);
 }
 
+static struct device *open_device(const struct wish *w, const struct backend **backend)
+{
+	struct device_name name;
+	struct device *device;
+
+	if (device_names(w->device, &name, 1) < 0)
+		usage_error("-d: %s", fail_why());
+	*backend = backend_find(name.backend);
+	device = *backend ? (*backend)->open(*name.which ? name.which : NULL, (int)w->threads)
+			  : NULL;
+	if (!device)
+		die_why(STATUS_SYSTEM);
+	return device;
+}
+
+static void show_features(const struct wish *w)
+{
+	const struct backend *backend;
+	struct device *device = open_device(w, &backend);
+	struct text t = { 0 };
+
+	backend->explain(device, &t);
+	print(&t);
+	backend->close(device);
+}
+
 /* The plain steps and the memory that a device would be given. */
 static void show_program(const struct graph *g, const struct wish *w)
 {
-	struct device_name name;
 	const struct backend *backend;
-	struct device *device;
+	struct device *device = open_device(w, &backend);
 	struct program *p;
 	struct target target;
 	struct program_options o = {
@@ -100,12 +125,6 @@ static void show_program(const struct graph *g, const struct wish *w)
 		.optimizer = {.momentum = 0.9, .decay = 1e-4},
 	};
 
-	if (device_names(w->device, &name, 1) < 0)
-		usage_error("-d: %s", fail_why());
-	backend = backend_find(name.backend);
-	device = backend ? backend->open(*name.which ? name.which : NULL, (int)w->threads) : NULL;
-	if (!device)
-		die_why(STATUS_SYSTEM);
 	target = backend->target(device);
 	p = program_make(g, &o, &target);
 	if (!p || (w->steps && program_show_steps(p, stdout) < 0) ||
@@ -147,8 +166,10 @@ int main(int argc, char **argv)
 		  "a parameter of the network, as depth=101, classes=10" },
 		{ "steps", 0, OPT_FLAG, &w.steps, NULL, "the plain steps of training on a device" },
 		{ "memory", 0, OPT_FLAG, &w.memory, NULL, "the memory that they need" },
+		{ "cpu-features", 0, OPT_FLAG, &w.features, NULL,
+		  "what the machine has, what a device chose for it, and why" },
 		{ "devices", 'd', OPT_STRING, &w.device, "DEVICE",
-		  "for --steps and --memory: cpu, ref, cuda:0 (default: cpu)" },
+		  "for --steps, --memory, --cpu-features: cpu, ref, cuda:0 (default: cpu)" },
 		{ "batch", 'b', OPT_INT, &w.batch, "N",
 		  "likewise: samples of a step (default: 1)" },
 		{ "threads", 'j', OPT_INT, &w.threads, "N",
@@ -173,12 +194,19 @@ int main(int argc, char **argv)
 		close_stdout();
 		return STATUS_OK;
 	}
+	if (w.threads < 0 || w.threads > INT_MAX)
+		usage_error("-j: at least one thread");
+	if (w.features) {
+		if (operand < argc)
+			usage_error("--cpu-features takes no network");
+		show_features(&w);
+		close_stdout();
+		return STATUS_OK;
+	}
 	if (operand == argc)
 		usage_error("no network: a file, or a name that --zoo lists");
 	if (w.batch < 1 || w.batch > INT_MAX)
 		usage_error("-b: at least one sample");
-	if (w.threads < 0 || w.threads > INT_MAX)
-		usage_error("-j: at least one thread");
 	w.table = w.table || !(w.count || w.flat || w.params || w.steps || w.memory);
 	g = load(argv[operand], &w);
 	show(g, &w);

@@ -76,6 +76,13 @@ static void say_note(void *context, const char *text)
 	note("%s", text);
 }
 
+static void say_profile(void *context, const char *table)
+{
+	(void)context;
+	progress_hide();
+	fputs(table, stderr);
+}
+
 static int print_position(const char *folder)
 {
 	uint64_t position;
@@ -123,7 +130,8 @@ static void read_periods(struct train *t, const char *val, const char *save)
 int main(int argc, char **argv)
 {
 	struct words words = { 0 };
-	struct train t = { .tell = { &words, say_line, say_step, say_validation, say_note } };
+	struct train t = { .tell = { &words, say_line, say_step, say_validation, say_note,
+					  say_profile } };
 	struct settings *s = &t.settings;
 	struct opt_list set = { 0 };
 	const char *position = NULL, *command = NULL, *val_every = "1", *save_every = "1";
@@ -193,6 +201,8 @@ int main(int argc, char **argv)
 		  "FOLDER/log.ndjson)" },
 		{ "log-every", 0, OPT_INT, &log_every, "N", "steps between two lines of it "
 		  "(default: 50)" },
+		{ "profile", 0, OPT_FLAG, &t.profile, NULL,
+		  "time every step of the program; a table on stderr at the end" },
 		{ "progress", 0, OPT_FLAG, &progress, NULL, "show progress although stderr is no "
 		  "terminal" },
 		{ "quiet", 'q', OPT_FLAG, &words.quiet, NULL, "only say what went wrong" },

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Training: the run's folder, log, options, resuming bit for bit, signals, failures.
 . "${0%/*}/lib.sh"
-plan 60
+plan 63
 
 # 1,000 digits; 48 does not divide them. A network with batch norm and dropout.
 tfrec-pack -q --from-tar "$ROOT/examples/digits.tar" --under test -o set --shards 2 || exit 1
@@ -146,6 +146,18 @@ said 'how many there were' 'no full batch: 2000 samples'
 check 'without --epochs all of the input is trained' \
 	"net-train -b 48 --lr 0.05 -o all small.net <two.mrb && ckpt-cat --diff whole/last.safetensors all/last.safetensors"
 said 'and the remainder told' '32 samples at the end did not fill a batch of 48'
+
+# ---- profile ----
+check 'a profile changes nothing but the time taken' \
+	"$t -o profiled --profile small.net <two.mrb 2>profile && ckpt-cat --diff whole/last.safetensors profiled/last.safetensors"
+check 'its two tables, within 100 columns' \
+	'test "$(grep -c "GF/s.*GB/s.*limit" profile)" = 2 && ! grep -E ".{101}" profile'
+check 'every step once: shares make 100 %, calls are those of the program, longest first' \
+	"net-cat --set classes=10 --steps -b 48 small.net | wc -l >steps && awk 'getline steps <\"steps\" { }
+	 /% +calls/ { table++; sum = calls = 0; before = 1e9; next }
+	 / all steps\$/ { good += (calls == \$3 && calls == steps && sum > 98 && sum < 102); next }
+	 table && NF > 4 { sum += \$2; calls += \$3; bad += \$1 > before; before = \$1 }
+	 END { exit !(good == 2 && !bad) }' profile"
 
 # ---- wrong data ----
 check_status 1 'fewer classes than the data has' "$t --set classes=5 -o five small.net <two.mrb"

@@ -2,7 +2,7 @@
 # The list of steps that net-cat shows: the reference device's to the letter, the
 # CPU's by what is in it (its kernels depend on the machine).
 . "${0%/*}/lib.sh"
-plan 15
+plan 17
 golden=$TESTS/golden/program
 net=$golden/block.net
 
@@ -21,7 +21,7 @@ check_status 1 'an unknown rewrite is refused' "net-cat --steps -d ref --without
 said 'with those there are' "no rewrite 'fusion' \(pointwise, gradient, recompute, winograd, all\)"
 
 if [ ! -e "$BIN/millrace-cpu.so" ]; then
-	skip 7 'no plug-in for the CPU'
+	skip 9 'no plug-in for the CPU'
 	exit 0
 fi
 check 'the CPU takes a projected block whole' \
@@ -39,3 +39,8 @@ check 'without all rewrites there are no brackets' \
 	"net-cat --steps -d cpu -b 2 --without all '$net' >cpu && ! grep -q '\[' cpu"
 check 'nothing falls to a kernel named ref' \
 	"net-cat --steps -d cpu -b 16 resnext50_32x4d >cpu && ! grep -q 'ref:' cpu"
+check 'what the machine has, and what was chosen' \
+	"net-cat --cpu-features -j 1 >features && grep -q '^own kernels: ' features && grep -q '^library: oneDNN' features &&
+	grep -q 'threads: 1, asked for' features && grep -Eq 'measured now: [1-9][0-9]* GF/s' features"
+check 'an instruction set that is asked for is the one' \
+	"net-cat --cpu-features -d cpu:plain | grep -q '^own kernels: plain, vectors of 4 .*asked for'"

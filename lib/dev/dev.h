@@ -7,11 +7,16 @@
 #ifndef DEV_DEV_H
 #define DEV_DEV_H
 
+#include "base/text.h"
 #include "net/program.h"
 
-enum { BACKEND_ABI = 1 };
+enum { BACKEND_ABI = 2 };
 
 struct device;          /* the backend's */
+
+/* What a device can do at most: multiplications and additions, bytes read and written,
+ * a second. 0: not known. */
+struct limits { double flops, bytes; };
 
 struct backend {
 	int abi;                /* BACKEND_ABI */
@@ -44,6 +49,10 @@ struct backend {
 	int (*wait)(struct device *);
 	/* A line for people and checkpoints: kind, threads, instruction set, libraries. */
 	const char *(*describe)(struct device *);
+	/* Lines for people: what the machine has, what was chosen for it, and why. */
+	void (*explain)(struct device *, struct text *);
+	/* Measures them, in a fraction of a second. */
+	void (*limits)(struct device *, struct limits *);
 };
 
 /* A plug-in's one symbol. */

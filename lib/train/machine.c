@@ -87,6 +87,7 @@ void machine_close(struct machine *m)
 
 	/* What a failed device still holds goes with the process. */
 	strcpy(why, fail_why());
+	profile_close(m->profile);
 	if (m->crew && !m->failed)
 		crew_do(m->crew, close_device, m);
 	crew_close(m->crew);
@@ -200,6 +201,22 @@ int machine_train(struct machine *m, const struct graph *g, const struct program
 	if (r < 0)
 		return -1;
 	return make_results(&m->losses, 2 * (size_t)options->batch * (size_t)m->count);
+}
+
+static int open_profile(void *context, int rank)
+{
+	struct machine *m = context;
+	const struct machine_device *d = &m->device[rank];
+
+	if (rank)
+		return 0;
+	m->profile = profile_open(d->backend, d->device, d->train);
+	return m->profile ? 0 : -1;
+}
+
+int machine_profile(struct machine *m)
+{
+	return all(m, open_profile, m);
 }
 
 json_t *machine_how(const struct machine *m)
@@ -340,7 +357,10 @@ static int take_step(void *context, int rank)
 	struct control c;
 
 	TRY(put_step(w, rank));
-	TRY(run_part(d, p, PART_FORWARD, PARTS));
+	if (w->m->profile && !rank)
+		TRY(profile_run(w->m->profile));
+	else
+		TRY(run_part(d, p, PART_FORWARD, PARTS));
 	TRY(d->backend->get(d->device, p, p->losses,
 			    w->m->losses + 2 * (size_t)rank * (size_t)p->options.batch));
 	if (rank)

@@ -9,6 +9,7 @@
 #include "dev/dev.h"
 #include "train/crew.h"
 #include "train/input.h"
+#include "train/profile.h"
 #include "train/state.h"
 
 #include <jansson.h>
@@ -27,6 +28,7 @@ struct machine {
 	struct machine_device *device;
 	struct crew *crew;
 	int failed;             /* a device failed: none can be called any more */
+	struct profile *profile;        /* of the first device's training steps; NULL: none */
 	/* results of the last step or evaluation, in the batch's order */
 	float *losses;          /* room x 2 */
 	float *probabilities;   /* room x classes; evaluation only */
@@ -45,6 +47,9 @@ json_t *machine_describe(const struct machine *);
  * kernels to obey (a list of texts, one a step) or NULL. 0 or -1. */
 int machine_train(struct machine *, const struct graph *, const struct program_options *options,
 		  const json_t *how);
+/* Training steps are timed from now on, one by one: on the first device, the others
+ * waiting for it where they meet. 0 or -1. */
+int machine_profile(struct machine *);
 /* The kernels chosen by the training program. */
 json_t *machine_how(const struct machine *);
 

@@ -310,11 +310,28 @@ static int start(struct run *r)
 	TRY(open_log(r));
 	TRY(start_machine(r));
 	TRY(fill_state(r));
+	if (r->t->profile)
+		TRY(machine_profile(&r->machine));
 	TRY(start_input(r));
 	TRY(run_probe_validation(r));
 	r->status = 3;
 	r->saver = saver_open(&r->folder, &r->state);
 	return r->saver ? 1 : -1;
+}
+
+static void tell_profile(const struct run *r)
+{
+	const struct train_tell *tell = &r->t->tell;
+	struct text t = { 0 };
+	char *table;
+
+	if (!r->machine.profile || !tell->profile)
+		return;
+	profile_show(r->machine.profile, &t);
+	table = text_take(&t);
+	if (table)
+		tell->profile(tell->context, table);
+	free(table);
 }
 
 static void release(struct run *r)
@@ -354,6 +371,7 @@ int train_run(const struct train *t, int *status, int *signal)
 		run_log(&r, json_pack("{s:s, s:I, s:I, s:i, s:s}", "event", "end", "step",
 				      (json_int_t)r.step, "position", (json_int_t)r.position,
 				      "status", r.status, "reason", e < 0 ? fail_why() : ""));
+		tell_profile(&r);
 	} else if (e < 0 && signals_came()) {
 		/* Nothing was trained: there is nothing to keep. */
 		*signal = signals_came();

@@ -30,6 +30,7 @@ struct train_tell {
 	void (*step)(void *context, const struct train_moment *);       /* every step */
 	void (*validation)(void *context, const struct train_validation *);
 	void (*note)(void *context, const char *text);
+	void (*profile)(void *context, const char *table);      /* at the end */
 };
 
 struct train {
@@ -45,6 +46,7 @@ struct train {
 	const char *val_command;        /* NULL: no validation */
 	struct period val_every, save_every;
 	int keep, log_every;
+	int profile;                    /* time the steps of the program (train/profile.h) */
 	const char *log;                /* a path, "-"; NULL: FOLDER/log.ndjson */
 	struct train_tell tell;
 };

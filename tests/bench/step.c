@@ -10,24 +10,18 @@
 #include "dev/dev.h"
 #include "net/zoo.h"
 #include "train/init.h"
+#include "train/profile.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { ROWS = 256 };
-
-/* What took time: a kind of step, or of bracket, with its kernel. */
-struct row { char name[96]; double seconds, bytes, flops; int count; };
-
 struct bench {
 	const struct backend *backend;
 	struct device *device;
 	struct graph *graph;
 	struct program *p;
-	struct row row[ROWS];
-	int rows;
 };
 
 static void die(const char *what)
@@ -94,115 +88,25 @@ static void run(struct bench *b, int from, int to)
 		die("run");
 }
 
-/* ---- the table ---- */
-
-static int bracket_end(const struct program *p, int i)
+/* The tables of train/profile.h. */
+static void table(struct bench *b, int steps)
 {
-	int to = i + 1;
+	struct profile *f = profile_open(b->backend, b->device, b->p);
+	struct text t = { 0 };
+	char *words;
 
-	while (p->step[i].bracket >= 0 && to < p->steps &&
-	       p->step[to].bracket == p->step[i].bracket)
-		to++;
-	return to;
-}
-
-/* Bytes of stored values that a bracket reads and writes, each once. */
-static double bytes_of(const struct program *p, int from, int to)
-{
-	double sum = 0;
-	int i, k, j, seen[64], count = 0;
-
-	for (i = from; i < to; i++)
-		for (k = 0; k < p->step[i].ins + p->step[i].outs; k++) {
-			int v = k < p->step[i].ins ? p->step[i].in[k] :
-				p->step[i].out[k - p->step[i].ins];
-
-			if (v < 0 || p->value[v].arena == ARENA_NONE)
-				continue;
-			for (j = 0; j < count && seen[j] != v; j++)
-				;
-			if (j == count && count < 64) {
-				seen[count++] = v;
-				sum += (double)p->value[v].bytes;
-			}
-		}
-	return sum;
-}
-
-static double flops_of(const struct program *p, const struct step *s)
-{
-	const struct conv_attr *a = s->attr;
-
-	if (s->kind != STEP_CONV && s->kind != STEP_CONV_DX && s->kind != STEP_CONV_DW)
-		return 0;
-	return 2.0 * p->options.batch * a->out_h * a->out_w * a->out_c * (a->in_c / a->groups) *
-	       a->window.k[0] * a->window.k[1];
-}
-
-static struct row *row_of(struct bench *b, int from, int to)
-{
-	const struct program *p = b->p;
-	char name[96];
-	size_t n = 0;
-	int i;
-
-	name[0] = '\0';
-	for (i = from; i < to && n < sizeof name; i++)
-		n += (size_t)snprintf(name + n, sizeof name - n, "%s%s", i > from ? ", " : "",
-				      step_name(p->step[i].kind));
-	if (to == from + 1 && n < sizeof name)
-		snprintf(name + n, sizeof name - n, ": %s", p->step[from].how);
-	for (i = 0; i < b->rows; i++)
-		if (!strcmp(b->row[i].name, name))
-			return &b->row[i];
-	if (b->rows == ROWS)
-		return &b->row[ROWS - 1];
-	memcpy(b->row[b->rows].name, name, sizeof name);
-	return &b->row[b->rows++];
-}
-
-static int by_time(const void *x, const void *y)
-{
-	double a = ((const struct row *)x)->seconds, b = ((const struct row *)y)->seconds;
-
-	return a < b ? 1 : a > b ? -1 : 0;
-}
-
-static void table(struct bench *b, int steps, int each)
-{
-	const struct program *p = b->p;
-	double sum = 0;
-	int i, k, to;
-
-	for (k = 0; k < steps; k++)
-		for (i = 0; i < p->steps; i = to) {
-			struct row *row;
-			double start;
-
-			to = bracket_end(p, i);
-			row = row_of(b, i, to);
-			start = now();
-			run(b, i, to);
-			start = now() - start;
-			row->seconds += start;
-			row->bytes += bytes_of(p, i, to);
-			row->flops += flops_of(p, &p->step[i]);
-			row->count++;
-			if (each && k == steps - 1)
-				printf("%4d %-40s %8.2f ms %7.1f GB/s %7.1f GF/s\n", i, row->name,
-				       start * 1e3, bytes_of(p, i, to) / start / 1e9,
-				       flops_of(p, &p->step[i]) / start / 1e9);
-		}
-	qsort(b->row, (size_t)b->rows, sizeof *b->row, by_time);
-	printf("%8s %6s %8s %8s  %s\n", "ms", "times", "GB/s", "GF/s", "steps");
-	for (i = 0; i < b->rows; i++) {
-		struct row *r = &b->row[i];
-
-		sum += r->seconds;
-		printf("%8.2f %6d %8.1f %8.1f  %s\n", r->seconds / steps * 1e3, r->count / steps,
-		       r->bytes / r->seconds / 1e9, r->flops / r->seconds / 1e9, r->name);
-	}
-	printf("%8.2f\n", sum / steps * 1e3);
+	if (!f)
+		die("profile");
+	for (int i = 0; i <= steps; i++)
+		if (profile_run(f))
+			die("run");
+	profile_show(f, &t);
+	words = text_take(&t);
+	if (!words)
+		die("table");
+	printf("%s", words);
+	free(words);
+	profile_close(f);
 }
 
 static int ascending(const void *x, const void *y)
@@ -279,7 +183,7 @@ int main(int argc, char **argv)
 	run(&b, b.p->begin[PART_PACK], b.p->steps);
 	run(&b, 0, b.p->steps);
 	whole(&b, steps);
-	table(&b, steps, getenv("EACH") != NULL);
+	table(&b, steps);
 	program_free(b.p);
 	b.backend->close(b.device);
 	graph_free(b.graph);

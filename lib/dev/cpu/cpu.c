@@ -26,6 +26,8 @@ const struct kernels *kernels_find(const char *name)
 {
 	const struct kernels *best = kernels_best(), *k = NULL;
 
+	if (!name)
+		return best;
 #ifdef __x86_64__
 	if (!strcmp(name, "avx512"))
 		k = &kernels_avx512;
@@ -49,6 +51,7 @@ static int device_set(struct device *dev, const char *which, int threads)
 		dev->k = kernels_find(which);
 		if (!dev->k)
 			return -1;
+		dev->asked = 1;
 		TRY(dnn_limit(dev->k->width));
 	} else {
 		dev->k = kernels_best();
@@ -56,6 +59,7 @@ static int device_set(struct device *dev, const char *which, int threads)
 		if (dev->k->width > dnn_width())
 			dev->k = kernels_find("avx2");
 	}
+	dev->threads_asked = threads > 0;
 	dev->threads = threads > 0 ? threads : threads_most();
 	dev->block = dev->k->width == 16 ? 16 : 8;
 	snprintf(dev->words, sizeof dev->words, "cpu: %d thread%s, %s, %s", dev->threads,
@@ -320,7 +324,7 @@ static int cpu_wait(struct device *dev)
 
 static const struct backend cpu_backend = {
 	BACKEND_ABI, "cpu", cpu_open, cpu_close, cpu_target, cpu_join, cpu_bind, cpu_put,
-	cpu_get, cpu_run_steps, cpu_wait, cpu_describe
+	cpu_get, cpu_run_steps, cpu_wait, cpu_describe, cpu_explain, cpu_limits
 };
 
 const struct backend *millrace_backend(void)

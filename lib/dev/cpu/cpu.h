@@ -16,6 +16,7 @@
 struct device {
 	struct host host;
 	int threads;
+	int asked, threads_asked;       /* for an instruction set, for a number of threads */
 	int block;              /* of channels where oneDNN is best */
 	const struct kernels *k;
 	char words[192];        /* describe() */
@@ -116,6 +117,11 @@ int threads_most(void);         /* what the user or the machine allows */
 
 /* Ends the calling thread's waiting team; the next region makes another. */
 void threads_end(void);
+
+/* ---- what the machine has and can (features.c): as in struct backend ---- */
+
+void cpu_explain(struct device *, struct text *);
+void cpu_limits(struct device *, struct limits *);
 
 /* ---- what backend and steps share ---- */
 

@@ -63,6 +63,12 @@ int dnn_product(int ta, int tb, int m, int n, int k, const float *a, int lda, co
 /* "oneDNN 2.6.3". */
 const char *dnn_library(void);
 
+/* The instruction set it works with: "avx512_core_bf16". */
+const char *dnn_isa(void);
+
+/* Has it Winograd kernels here? 1 or 0. */
+int dnn_winograd(void);
+
 /* Width of the vectors that the library works with: 16 or 8 numbers. */
 int dnn_width(void);
 

@@ -54,7 +54,24 @@ static int finite(const float *x, size_t n)
 	return worst < 0x7f800000;
 }
 
+/* Chains beside one another, as many as hide the time that one takes. */
+static float spin(size_t rounds)
+{
+	vec sum[KERNEL_SPIN], total = { 0 };
+	const vec x = all(0.5f), y = all(1.0f);
+
+	for (int k = 0; k < KERNEL_SPIN; k++)
+		sum[k] = all((float)k);
+	for (size_t i = 0; i < rounds; i++)
+		for (int k = 0; k < KERNEL_SPIN; k++)
+			sum[k] = FMA(sum[k], x, y);
+	for (int k = 0; k < KERNEL_SPIN; k++)
+		total += sum[k];
+	return total[0];
+}
+
 const struct kernels KERNELS = {
 	KERNELS_NAME, WIDTH, stats, forward, backward, total, mul, maxpool, maxpool_dx, avgpool,
-	avgpool_dx, direct, direct_dx, direct_dw, update, finite
+	avgpool_dx, direct, direct_dx, direct_dw, update, finite,
+	spin
 };

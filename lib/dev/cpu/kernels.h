@@ -121,13 +121,17 @@ struct kernels {
 	void (*update)(const struct update_pass *, size_t from, size_t to);
 	/* Whether all numbers are finite: 1 or 0. */
 	int (*finite)(const float *, size_t n);
+	/* Multiply-adds for their own sake: KERNEL_SPIN a lane of a vector and round. */
+	float (*spin)(size_t rounds);
 };
+
+enum { KERNEL_SPIN = 12 };
 
 extern const struct kernels kernels_plain;
 extern const struct kernels kernels_avx2, kernels_avx512;      /* x86-64 only */
 
-/* The best for this processor, or that of a name ("plain", "avx2", "avx512"); NULL:
- * reason. */
+/* That of a name ("plain", "avx2", "avx512"), or with NULL the best for this processor;
+ * NULL: reason. */
 const struct kernels *kernels_find(const char *name);
 
 #endif

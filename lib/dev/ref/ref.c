@@ -233,7 +233,19 @@ static const char *ref_describe(struct device *dev)
 	return "ref: plain loops, 1 thread";
 }
 
+static void ref_explain(struct device *dev, struct text *t)
+{
+	text_add(t, "%s\nthe meaning of every step, for comparison: nothing is chosen by machine\n",
+		 ref_describe(dev));
+}
+
+static void ref_limits(struct device *dev, struct limits *l)
+{
+	(void)dev;
+	*l = (struct limits){ 0 };
+}
+
 const struct backend ref_backend = {
 	BACKEND_ABI, "ref", ref_open, ref_close, ref_target, ref_join, ref_bind, ref_put,
-	ref_get, ref_run, ref_wait, ref_describe
+	ref_get, ref_run, ref_wait, ref_describe, ref_explain, ref_limits
 };
