@@ -165,6 +165,9 @@ said 'both counts are told' '5 classes, the data has 10'
 check_status 1 'images of another size' \
 	"tfrec-cat set-* | img-augment 'grey | crop 20' | net-train -q -b 48 -o size small.net"
 said 'both sizes are told' '20x20x1.*28x28x1'
+check_status 1 'colour for a network that takes grey' \
+	"tfrec-cat set-* | img-augment 'crop 28' | net-train -q -b 48 -o size small.net"
+said 'with the remedy' "3 channels, the network takes 1: add 'grey'"
 check_status 1 'a loss that is not finite stops the run' "net-train -q -b 48 --lr 1e30 -o nan small.net <two.mrb"
 said 'naming step and place' 'step [0-9]+: not finite: (layer|parameter) '
 check 'the weights before are kept' 'ckpt-cat --stats nan/last.safetensors | grep -q fc.weight'

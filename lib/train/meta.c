@@ -189,7 +189,7 @@ int run_fix_meta(struct run *r)
 	r->fixed = json_object();
 	if (train_normalise(&r->normalise, h, r->network.graph->input.c, r->set.mean,
 			    r->set.deviation) < 0) {
-		r->status = 2;
+		r->status = r->set.mean || r->set.deviation ? 2 : 1;
 		return -1;
 	}
 	network_members(r);
@@ -329,10 +329,11 @@ static int numbers_for(const struct stream_head *h, const char *key, const char 
 		memcpy(v, otherwise, sizeof(v));
 		n = channels;
 	}
+	if (n != channels && n != 1 && given)
+		return fail("--%s: %d numbers for %d channels", key, n, channels);
 	if (n != channels && n != 1)
-		return fail("%s%s: %d numbers for %d channels", given ? "--" : "the stream's ",
-			    key, n,
-			    channels);
+		return fail("the stream's images have %d channels, the network takes %d%s", n,
+			    channels, channels == 1 ? ": add 'grey' to img-augment's recipe" : "");
 	for (int c = 0; c < channels; c++)
 		out[c] = (float)v[n == 1 ? 0 : c];
 	return 0;
