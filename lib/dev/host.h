@@ -109,13 +109,17 @@ void value_zero_padding(const struct value *, void *stored);
  * Numbers are counted in C, H, W order, whatever the layout: (c * h + y) * w + x.
  * sample is the place in the device's batch. Number k is kept when the k-th word
  * that rng_u32() gives after rng_init(seed, position + sample * stride, name) is at
- * least p 2^32: philox blocks, so that any place costs the same.
+ * least p 2^32: philox blocks, so that any place costs the same. p is dropout_p() here
+ * and below. Where whole samples are dropped, number 0 speaks for all.
  */
 void dropout_draw(const struct dropout_attr *, const struct control *, int sample,
 		  size_t from, size_t n, unsigned char *keep);
 
+/* p at this step: risen from 0 where there is a ramp. */
+double dropout_p(const struct dropout_attr *, const struct control *);
+
 /* What kept numbers are multiplied by: 1 / (1 - p), rounded to float. */
-float dropout_scale(const struct dropout_attr *);
+float dropout_scale(const struct dropout_attr *, const struct control *);
 
 /* ---- a team ---- */
 

@@ -197,7 +197,7 @@ void dropout_draw(const struct dropout_attr *drop, const struct control *control
 		  size_t from, size_t n, unsigned char *keep)
 {
 	/* of 2^32; p >= 1 drops all */
-	double least = drop->p * 0x1p32;
+	double least = dropout_p(drop, control) * 0x1p32;
 	struct rng rng;
 	uint32_t word[4];
 	size_t i, k;
@@ -215,7 +215,14 @@ void dropout_draw(const struct dropout_attr *drop, const struct control *control
 	}
 }
 
-float dropout_scale(const struct dropout_attr *drop)
+double dropout_p(const struct dropout_attr *drop, const struct control *control)
 {
-	return (float)(1 / (1 - drop->p));
+	double step = (double)control->step;
+
+	return step < drop->ramp ? drop->p * step / drop->ramp : drop->p;
+}
+
+float dropout_scale(const struct dropout_attr *drop, const struct control *control)
+{
+	return (float)(1 / (1 - dropout_p(drop, control)));
 }

@@ -1,182 +1,18 @@
 /*
  * Gradients: the forward steps are walked backwards, one rule a kind. When a step is
  * reached, all who read its result have left their part of the result's gradient, so
- * it is complete: nothing, one value, or a sum made here, just before its first
- * reader. What nobody needs is not made.
+ * it is complete: nothing, one value, or a sum made just before its first reader
+ * (gradient.c). What nobody needs is not made.
  */
+#include "net/gradient.h"
+
 #include "base/fail.h"
-#include "net/program_build.h"
 
 #include <assert.h>
-#include <stdlib.h>
 
 static int backward(struct build *b, enum step_kind kind, const struct step *of)
 {
 	return step_add(b, kind, PART_BACKWARD, of->node, of->attr);
-}
-
-/* ---- parts of gradients ---- */
-
-static int part_add(struct build *b, int value)
-{
-	if (b->part_count == b->part_room) {
-		int room = b->part_room ? 2 * b->part_room : 256;
-		struct gradient_part *more = realloc(b->parts, (size_t)room * sizeof *more);
-
-		if (!more) {
-			fail("program: out of memory");
-			b->failed = 1;
-			return 0;
-		}
-		b->parts = more;
-		b->part_room = room;
-	}
-	b->parts[b->part_count] = (struct gradient_part){ value, -1 };
-	return b->part_count++;
-}
-
-/* `part` is (a part of) the gradient of v. */
-static void contribute(struct build *b, int v, int part)
-{
-	int k;
-
-	if (b->failed)
-		return;
-	k = part_add(b, part);
-	if (b->failed)
-		return;
-	if (b->fact[v].part < 0)
-		b->fact[v].part = k;
-	else
-		b->parts[b->fact[v].part_last].next = k;
-	b->fact[v].part_last = k;
-}
-
-/* A step's result that is a gradient of v: as v in shape and, to begin with, layout. */
-static int result_like(struct build *b, int step, int v)
-{
-	struct program *p = b->p;
-	struct layout open = { 0, 0, DTYPE_F32 };
-	int d;
-
-	if (b->failed)
-		return 0;
-	d = value_add(b, value_shape(&p->value[v]), open, ARENA_WORK, "d%s", p->value[v].name);
-	if (b->failed)
-		return 0;
-	b->fact[d].like = v;
-	b->fact[d].of = v;
-	step_writes(b, step, d);
-	return d;
-}
-
-static void gives(struct build *b, int step, int v)
-{
-	contribute(b, v, result_like(b, step, v));
-}
-
-/* Sums a list of values into out, in chains where they are many. */
-static void add_list(struct build *b, int list, int out, int node)
-{
-	int acc = b->parts[list].value;
-
-	list = b->parts[list].next;
-	while (list >= 0 && !b->failed) {
-		int s = step_add(b, STEP_ADD, PART_BACKWARD, node, NULL), taken;
-
-		step_reads(b, s, acc);
-		for (taken = 1; taken < STEP_IN && list >= 0; taken++) {
-			step_reads(b, s, b->parts[list].value);
-			list = b->parts[list].next;
-		}
-		if (list < 0) {
-			step_writes(b, s, out);
-		} else {
-			const struct value *v = &b->p->value[out];
-
-			acc = value_add(b, value_shape(v), v->lay, ARENA_WORK, "%s+", v->name);
-			if (b->failed)
-				return;
-			b->fact[acc].like = b->fact[out].like;
-			step_writes(b, s, acc);
-		}
-	}
-}
-
-/* The gradient of v, all parts together; -1: there is none. */
-static int gradient_of(struct build *b, int v)
-{
-	struct program *p = b->p;
-	struct layout open = { 0, 0, DTYPE_F32 };
-	int out, part = b->fact[v].part, k = 0;
-
-	if (b->failed || part < 0)
-		return -1;
-	if (b->parts[part].next < 0)
-		return b->parts[part].value;
-	for (int i = part; i >= 0; i = b->parts[i].next) {
-		int d = b->parts[i].value;
-		const char *name;
-
-		k++;
-		if (b->fact[d].of != v)
-			continue;
-		name = program_text(p, "d%s.%d", p->value[v].name, k);
-		if (!name) {
-			b->failed = 1;
-			return -1;
-		}
-		p->value[d].name = name;
-	}
-	out = value_add(b, value_shape(&p->value[v]), open, ARENA_WORK, "d%s", p->value[v].name);
-	if (b->failed)
-		return -1;
-	b->fact[out].like = v;
-	add_list(b, part, out, p->step[b->fact[v].maker].node);
-	return out;
-}
-
-/* ---- gradients of parameters ---- */
-
-/* Where a step writes a parameter's gradient: in place, or a part if it is shared. */
-static int param_result(struct build *b, int step, int master)
-{
-	struct program *p = b->p;
-	const struct value *v;
-	int param, d;
-
-	if (b->failed || master < 0) {
-		step_writes(b, step, -1);
-		return -1;
-	}
-	param = p->value[master].param;
-	d = p->gradient[param];
-	if (b->uses[param] > 1) {
-		v = &p->value[master];
-		d = value_add(b, value_shape(v), v->lay, ARENA_WORK, "d%s.%d", v->name,
-			      b->uses[param] - b->uses_left[param] + 1);
-	}
-	step_writes(b, step, d);
-	return d;
-}
-
-/* After the step: sums the parts of a shared parameter's gradient when all are there. */
-static void param_done(struct build *b, int master, int d)
-{
-	int k, param;
-
-	if (b->failed || d < 0)
-		return;
-	param = b->p->value[master].param;
-	if (b->uses[param] == 1)
-		return;
-	k = part_add(b, d);
-	if (b->failed)
-		return;
-	b->parts[k].next = b->param_part[param];
-	b->param_part[param] = k;
-	if (--b->uses_left[param] == 0)
-		add_list(b, k, b->p->gradient[param], -1);
 }
 
 /* ---- rules; s is a copy of the forward step, dy the gradient of its result ---- */
@@ -248,7 +84,8 @@ static void back_act(struct build *b, const struct step *s, int dy)
 	int t = backward(b, STEP_ACT_DX, s);
 
 	step_reads(b, t, dy);
-	step_reads(b, t, s->out[0]);
+	step_reads(b, t, act_dx_reads_x(((const struct act_attr *)s->attr)->act) ? s->in[0]
+										  : s->out[0]);
 	gives(b, t, s->in[0]);
 }
 
@@ -259,11 +96,33 @@ static void back_add(struct build *b, const struct step *s, int dy)
 			contribute(b, s->in[k], dy);
 }
 
+/* A master's gradient is summed over pixels, then over samples. */
+static void back_mul_master(struct build *b, const struct step *s, int dy)
+{
+	const struct value x = b->p->value[s->in[0]];
+	struct shape4 shape = { x.n, 1, 1, x.c };
+	struct layout open = { 0, 0, DTYPE_F32 };
+	int t = backward(b, STEP_MUL_SUM, s), d;
+
+	step_reads(b, t, dy);
+	step_reads(b, t, s->in[0]);
+	d = value_add(b, shape, open, ARENA_WORK, "e%d", s->node);
+	if (b->failed)
+		return;
+	step_writes(b, t, d);
+	t = backward(b, STEP_CHANNEL_SUM, s);
+	step_reads(b, t, d);
+	d = param_result(b, t, s->in[1]);
+	param_done(b, s->in[1], d);
+}
+
 static void back_mul(struct build *b, const struct step *s, int dy)
 {
 	int x = s->in[0], g = s->in[1], t;
 	int spread = b->p->value[g].h != b->p->value[x].h || b->p->value[g].w != b->p->value[x].w;
 
+	if (b->p->value[g].arena == ARENA_PARAM)
+		back_mul_master(b, s, dy);
 	if (b->fact[g].wants) {
 		t = backward(b, spread ? STEP_MUL_SUM : STEP_MUL, s);
 		step_reads(b, t, dy);
@@ -301,6 +160,68 @@ static void back_cat(struct build *b, const struct step *s, int dy)
 	}
 }
 
+/* dy at the place that x had; what was cropped gets 0. */
+static void back_pad(struct build *b, const struct step *s, int dy)
+{
+	struct pad_attr *a = program_alloc(b->p, sizeof *a);
+	const struct pad_attr *pad = s->attr;
+	const struct slice_attr *slice = s->attr;
+	int t;
+
+	if (!a) {
+		b->failed = 1;
+		return;
+	}
+	if (s->kind == STEP_SLICE)
+		a->front = slice->from;
+	else
+		*a = (struct pad_attr){ -pad->top, -pad->left, -pad->front };
+	t = step_add(b, STEP_PAD, PART_BACKWARD, s->node, a);
+	step_reads(b, t, dy);
+	gives(b, t, s->in[0]);
+}
+
+static void back_shuffle(struct build *b, const struct step *s, int dy)
+{
+	struct shuffle_attr *a = program_alloc(b->p, sizeof *a);
+	int t;
+
+	if (!a) {
+		b->failed = 1;
+		return;
+	}
+	a->groups = b->p->value[s->in[0]].c / ((const struct shuffle_attr *)s->attr)->groups;
+	t = step_add(b, STEP_SHUFFLE, PART_BACKWARD, s->node, a);
+	step_reads(b, t, dy);
+	gives(b, t, s->in[0]);
+}
+
+static void back_layernorm(struct build *b, const struct step *s, int dy)
+{
+	int t = backward(b, STEP_LAYERNORM_DX, s), dgain, dbias;
+
+	step_reads(b, t, dy);
+	step_reads(b, t, s->in[0]);
+	step_reads(b, t, s->in[1]);
+	if (b->fact[s->in[0]].wants)
+		gives(b, t, s->in[0]);
+	else
+		step_writes(b, t, -1);
+	dgain = param_result(b, t, s->in[1]);
+	dbias = param_result(b, t, s->in[2]);
+	param_done(b, s->in[1], dgain);
+	param_done(b, s->in[2], dbias);
+}
+
+static void back_lrn(struct build *b, const struct step *s, int dy)
+{
+	int t = backward(b, STEP_LRN_DX, s);
+
+	step_reads(b, t, dy);
+	step_reads(b, t, s->in[0]);
+	gives(b, t, s->in[0]);
+}
+
 static void back_maxpool(struct build *b, const struct step *s, int dy)
 {
 	int t = backward(b, STEP_MAXPOOL_DX, s);
@@ -333,12 +254,17 @@ static void (*const rule[STEP_KINDS])(struct build *, const struct step *, int d
 	[STEP_ADD] = back_add,
 	[STEP_MUL] = back_mul,
 	[STEP_CAT] = back_cat,
+	[STEP_SLICE] = back_pad,
+	[STEP_PAD] = back_pad,
+	[STEP_SHUFFLE] = back_shuffle,
+	[STEP_LAYERNORM] = back_layernorm,
+	[STEP_LRN] = back_lrn,
 	[STEP_MAXPOOL] = back_maxpool,
 	[STEP_AVGPOOL] = back_avgpool,
 	[STEP_DROPOUT] = back_dropout,
 };
 
-/* The loss begins it. */
+/* A loss begins it. */
 static void back_xent(struct build *b, const struct step *s)
 {
 	int t = backward(b, STEP_XENT_DX, s);
@@ -361,9 +287,10 @@ int build_backward(struct build *b)
 		const struct step s = p->step[i];
 
 		if (s.kind == STEP_XENT) {
-			if (!b->fact[s.in[0]].wants)
+			if (!b->fact[s.in[0]].wants && s.node == p->graph->out)
 				return fail("network: no parameters to train");
-			back_xent(b, &s);
+			if (b->fact[s.in[0]].wants)
+				back_xent(b, &s);
 		} else if (rule[s.kind] && b->fact[s.out[0]].wants) {
 			int dy = gradient_of(b, s.out[0]);
 

@@ -29,6 +29,10 @@ const struct bracket bracket_table[BRACKET_KINDS] = {
 	  { STEP_AFFINE, STEP_ACT, STEP_ACT_DX, STEP_BN_SUMS } },
 	{ BRACKET_AGAIN_BN_DX, "affine act act_dx bn_dx", "recompute", 4,
 	  { STEP_AFFINE, STEP_ACT, STEP_ACT_DX, STEP_BN_DX } },
+	{ BRACKET_AGAIN_X_SUMS, "affine act_dx bn_sums", "recompute", 3,
+	  { STEP_AFFINE, STEP_ACT_DX, STEP_BN_SUMS } },
+	{ BRACKET_AGAIN_X_BN_DX, "affine act_dx bn_dx", "recompute", 3,
+	  { STEP_AFFINE, STEP_ACT_DX, STEP_BN_DX } },
 };
 
 /* Member `to` has, as operand `in`, result 0 of member `from`; or, where same_in,
@@ -56,6 +60,8 @@ static const struct { int count; struct link link[LINKS]; } links[BRACKET_KINDS]
 		{ 4, { { 1, 0, 0, 0 }, { 2, 1, 1, 0 }, { 3, 0, 2, 0 }, { 3, 1, 0, 1 } } },
 	[BRACKET_AGAIN_BN_DX] =
 		{ 4, { { 1, 0, 0, 0 }, { 2, 1, 1, 0 }, { 3, 0, 2, 0 }, { 3, 1, 0, 1 } } },
+	[BRACKET_AGAIN_X_SUMS] = { 3, { { 1, 1, 0, 0 }, { 2, 0, 1, 0 }, { 2, 1, 0, 1 } } },
+	[BRACKET_AGAIN_X_BN_DX] = { 3, { { 1, 1, 0, 0 }, { 2, 0, 1, 0 }, { 2, 1, 0, 1 } } },
 };
 
 int bracket_is(const struct bracket *row, const struct step *s)

@@ -17,7 +17,8 @@
  *
  * Forward, the value that act reads (or add, where no act follows) may be stored or
  * not; affine.out[0] is stored where something else reads it. Training reads none of
- * them for relu and relu6: only the last member's out[0] is stored then.
+ * them where the slope follows from y (act_dx_reads_x() says where it does not): only
+ * the last member's out[0] is stored then.
  *
  *   act_dx bn_sums               bn_sums.in[0] = act_dx.out[0]
  *   act_dx bn_sums bn_sums       both read act_dx.out[0], each with its own x and m
@@ -27,7 +28,7 @@
  *   add bn_sums                  bn_sums.in[0] = add.out[0]
  *   act_dx bn_dx                 bn_dx.in[0] = act_dx.out[0]
  *
- * Here act_dx reads y, the stored result of the activation. The masked gradient
+ * Here act_dx reads what is stored, y or what the activation read. The masked gradient
  * act_dx.out[0] is stored where something outside reads it (a residual's skip; a
  * bn_dx that stands alone); otherwise bn_dx has its own act_dx: the pair
  * [act_dx bn_sums] ... [act_dx bn_dx] reads dy, y and x twice and stores no mask.
@@ -40,6 +41,11 @@
  * reads dy, x, ab, m and writes s, dgain, dbias; the second reads dy, x, ab, m, gain,
  * s and writes dx. affine and act are copies here: their results are never stored.
  * act_dx.out[0] of the first is stored only where bn_dx had to stay alone.
+ *
+ *   affine act_dx bn_sums        act_dx.in[1] = affine.out[0],
+ *   affine act_dx bn_dx          last.in[0] = act_dx.out[0], last.in[1] = affine.in[0]
+ *
+ * Likewise, for activations whose slope is found from what they read.
  */
 #ifndef NET_BRACKET_H
 #define NET_BRACKET_H
@@ -64,6 +70,8 @@ enum bracket_kind {
 	BRACKET_ACT_DX_BN_DX,
 	BRACKET_AGAIN_SUMS,             /* affine act act_dx bn_sums */
 	BRACKET_AGAIN_BN_DX,            /* affine act act_dx bn_dx */
+	BRACKET_AGAIN_X_SUMS,           /* affine act_dx bn_sums */
+	BRACKET_AGAIN_X_BN_DX,          /* affine act_dx bn_dx */
 	BRACKET_KINDS
 };
 
@@ -71,7 +79,7 @@ enum bracket_kind {
  * The rewrites, by the names that options.without takes:
  *   pointwise   the forward brackets
  *   gradient    the backward brackets
- *   recompute   those that compute y again; without it "gradient" reads y
+ *   recompute   those that compute again what act_dx reads; without it "gradient" reads it
  */
 struct bracket {
 	enum bracket_kind kind;

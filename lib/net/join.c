@@ -101,37 +101,49 @@ static struct readers readers_of(const struct pass *a, int value)
 	return r;
 }
 
-/* affine and act once more, at the head of a bracket; mask: the place of the act_dx
- * that reads y. */
-static void copy_forward(struct pass *a, struct trial *t, int affine, int act, int mask)
+/* What act_dx reads is made again from affine, and act (-1: act_dx reads what the
+ * activation read). affine -1: it is read. */
+struct again { int affine, act; };
+
+/* affine and act once more, at the head of a bracket; mask: the place of act_dx. */
+static void copy_forward(struct pass *a, struct trial *t, const struct again *g, int mask)
 {
-	trial_copy(a, t, 0, affine);
-	trial_copy(a, t, 1, act);
+	trial_copy(a, t, 0, g->affine);
+	if (g->act >= 0)
+		trial_copy(a, t, 1, g->act);
 	if (a->b->failed)
 		return;
-	t->step[1].in[0] = t->step[0].out[0];
-	t->step[mask].in[1] = t->step[1].out[0];
+	if (g->act >= 0)
+		t->step[1].in[0] = t->step[0].out[0];
+	t->step[mask].in[1] = t->step[mask - 1].out[0];
+}
+
+static void pair_begin(struct trial *first, struct trial *second, const struct again *g)
+{
+	trial_begin(first, g->act >= 0 ? BRACKET_AGAIN_SUMS : g->affine >= 0 ?
+		    BRACKET_AGAIN_X_SUMS : BRACKET_ACT_DX_SUMS);
+	trial_begin(second, g->act >= 0 ? BRACKET_AGAIN_BN_DX : g->affine >= 0 ?
+		    BRACKET_AGAIN_X_BN_DX : BRACKET_ACT_DX_BN_DX);
 }
 
 /*
  * The pair of brackets that mask a gradient twice and store it never: one makes the
- * sums, one dx. again: y is made again from affine and act (-1: y is read). 1 if made;
- * where the backend takes only the first, that one, which then stores the mask.
+ * sums, one dx. 1 if made; where what act_dx reads is made again and the backend takes
+ * only the first, that one, which then stores the mask.
  */
-static int join_pair(struct pass *a, int act_dx, int sums, int bn_dx, int affine, int act)
+static int join_pair(struct pass *a, int act_dx, int sums, int bn_dx, const struct again *g)
 {
 	struct trial first, second;
-	int again = affine >= 0, at = again ? 2 : 0, values = a->p->values, fits;
+	int again = g->affine >= 0, at = again + (g->act >= 0), values = a->p->values, fits;
 
-	trial_begin(&first, again ? BRACKET_AGAIN_SUMS : BRACKET_ACT_DX_SUMS);
-	trial_begin(&second, again ? BRACKET_AGAIN_BN_DX : BRACKET_ACT_DX_BN_DX);
+	pair_begin(&first, &second, g);
 	trial_set(a, &first, at, act_dx);
 	trial_set(a, &first, at + 1, sums);
 	trial_copy(a, &second, at, act_dx);
 	trial_set(a, &second, at + 1, bn_dx);
 	if (again) {
-		copy_forward(a, &first, affine, act, at);
-		copy_forward(a, &second, affine, act, at);
+		copy_forward(a, &first, g, at);
+		copy_forward(a, &second, g, at);
 	}
 	if (a->b->failed)
 		return 0;
@@ -155,22 +167,34 @@ static int join_pair(struct pass *a, int act_dx, int sums, int bn_dx, int affine
 	return 0;
 }
 
-static int join_masked(struct pass *a, int act_dx, const struct readers *r)
+/* From what act_dx reads back to x: affine -1 where that is not the way. */
+static struct again again_of(const struct pass *a, int act_dx, int x)
 {
 	const struct step *s = &a->p->step[act_dx];
-	const struct step *sums = &a->p->step[r->sums[0]];
-	int act, affine = -1, x = sums->in[1];
+	int maker = s->in[1] < 0 ? -1 : a->b->fact[s->in[1]].maker;
+	struct again g = { -1, -1 };
+
+	if (maker >= 0 && a->p->step[maker].kind == STEP_ACT &&
+	    !act_dx_reads_x(((const struct act_attr *)s->attr)->act)) {
+		g.act = maker;
+		maker = a->b->fact[a->p->step[maker].in[0]].maker;
+	}
+	if (maker >= 0 && a->p->step[maker].kind == STEP_AFFINE && a->p->step[maker].in[0] == x)
+		g.affine = maker;
+	return g;
+}
+
+static int join_masked(struct pass *a, int act_dx, const struct readers *r)
+{
+	static const struct again never = { -1, -1 };
+	int x = a->p->step[r->sums[0]].in[1];
+	struct again g = again_of(a, act_dx, x);
 
 	if (x != a->p->step[r->bn_dx].in[1])
 		return 0;
-	act = s->in[1] < 0 ? -1 : a->b->fact[s->in[1]].maker;
-	if (act >= 0 && a->p->step[act].kind == STEP_ACT)
-		affine = a->b->fact[a->p->step[act].in[0]].maker;
-	if (affine >= 0 && a->p->step[affine].kind == STEP_AFFINE &&
-	    a->p->step[affine].in[0] == x &&
-	    join_pair(a, act_dx, r->sums[0], r->bn_dx, affine, act))
+	if (g.affine >= 0 && join_pair(a, act_dx, r->sums[0], r->bn_dx, &g))
 		return 1;
-	return join_pair(a, act_dx, r->sums[0], r->bn_dx, -1, -1);
+	return join_pair(a, act_dx, r->sums[0], r->bn_dx, &never);
 }
 
 static void join_act_dx(struct pass *a, int act_dx)
@@ -179,6 +203,9 @@ static void join_act_dx(struct pass *a, int act_dx)
 	int add = maker_of(a, a->p->step[act_dx].in[0], STEP_ADD, PART_BACKWARD);
 	int with[] = { add, act_dx, r.sums[0], r.sums[1] };
 
+	/* What the activation read need not be stored, and the sum's gain is less. */
+	if (act_dx_reads_x(((const struct act_attr *)a->p->step[act_dx].attr)->act))
+		add = -1;
 	if (add < 0 && r.sums_count == 1 && r.bn_dx_count == 1 && r.others == 0 &&
 	    join_masked(a, act_dx, &r))
 		return;
@@ -221,17 +248,21 @@ static int without_check(const char *list)
 	return 0;
 }
 
-/* Activations first: what they leave of the sums is tried after. */
+/* Gradients first: what they make again need not be stored by the forward brackets.
+ * Then activations; what they leave of the sums is tried after. */
 static void join_all(struct pass *a)
 {
-	for (int i = 0; i < a->steps && !a->b->failed; i++) {
-		if (a->p->step[i].bracket >= 0)
-			continue;
-		if (a->p->step[i].kind == STEP_ACT)
-			join_act(a, i);
-		else if (a->p->step[i].kind == STEP_ACT_DX)
-			join_act_dx(a, i);
-	}
+	static const enum step_kind order[] = { STEP_ACT_DX, STEP_ACT };
+
+	for (size_t k = 0; k < sizeof order / sizeof *order; k++)
+		for (int i = 0; i < a->steps && !a->b->failed; i++) {
+			if (a->p->step[i].bracket >= 0 || a->p->step[i].kind != order[k])
+				continue;
+			if (order[k] == STEP_ACT)
+				join_act(a, i);
+			else
+				join_act_dx(a, i);
+		}
 	for (int i = 0; i < a->steps && !a->b->failed; i++) {
 		if (a->p->step[i].kind != STEP_ADD || a->p->step[i].bracket >= 0)
 			continue;

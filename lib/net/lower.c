@@ -1,30 +1,14 @@
 /* From nodes to the plain steps of FORWARD: one function an op. */
+#include "net/lower.h"
+
 #include "base/fail.h"
-#include "net/program_build.h"
 
 #include <assert.h>
 #include <string.h>
 
 /* ---- helpers ---- */
 
-static const struct node *node_at(const struct build *b, int node)
-{
-	return &b->p->graph->node[node];
-}
-
-/* The value of the k-th thing a node reads. */
-static int arriving(const struct build *b, int node, int k)
-{
-	return b->node_value[node_at(b, node)->in[k]];
-}
-
-static int forward(struct build *b, enum step_kind kind, int node, const void *attr)
-{
-	return step_add(b, kind, PART_FORWARD, node, attr);
-}
-
-/* An operand that is a parameter of the node; one that trains will get a gradient. */
-static void reads_param(struct build *b, int step, int node, int k)
+void reads_param(struct build *b, int step, int node, int k)
 {
 	int m = node_at(b, node)->param[k];
 
@@ -48,9 +32,7 @@ static int step_wants(const struct build *b, int step)
 	return 0;
 }
 
-/* What the step writes: an activation named by letter and node ("t7"; "z7.1" where a
- * node makes several), whose layout is still open. */
-static int result(struct build *b, int step, struct shape4 s, const char *letter, int part)
+int result(struct build *b, int step, struct shape4 s, const char *letter, int part)
 {
 	struct layout open = { 0, 0, DTYPE_F32 };
 	int node = b->failed ? 0 : b->p->step[step].node;
@@ -75,21 +57,13 @@ static int result_rows(struct build *b, int step, int rows, int c, const char *l
 	return v;
 }
 
-static struct shape4 batch_of(const struct build *b, struct shape s)
+int lower_one(struct build *b, enum step_kind kind, int node, const void *attr,
+	      const char *letter)
 {
-	struct shape4 s4 = { b->p->options.batch, s.h, s.w, s.c };
+	int s = forward(b, kind, node, attr);
 
-	return s4;
-}
-
-static struct shape4 node_shape(const struct build *b, int node)
-{
-	return batch_of(b, node_at(b, node)->shape);
-}
-
-static int same_shape(const struct value *x, const struct value *y)
-{
-	return x->n == y->n && x->h == y->h && x->w == y->w && x->c == y->c;
+	step_reads(b, s, arriving(b, node, 0));
+	return result(b, s, node_shape(b, node), letter, 0);
 }
 
 /* ---- ops ---- */
@@ -223,133 +197,29 @@ static int lower_bn(struct build *b, int node)
 	return result(b, s, node_shape(b, node), "v", 0);
 }
 
-static int lower_act(struct build *b, int node)
-{
-	struct act_attr *a = program_alloc(b->p, sizeof *a);
-	int s;
-
-	if (!a)
-		return -1;
-	a->act = node_at(b, node)->op;
-	s = forward(b, STEP_ACT, node, a);
-	step_reads(b, s, arriving(b, node, 0));
-	return result(b, s, node_shape(b, node), "t", 0);
-}
-
-static int lower_pool(struct build *b, int node)
-{
-	const struct node *n = node_at(b, node);
-	const struct shape in = node_at(b, n->in[0])->shape;
-	struct pool_attr *a = program_alloc(b->p, sizeof *a);
-	int max = n->op == OP_MAXPOOL, x = arriving(b, node, 0);
-	int place, s, y;
-
-	if (!a)
-		return -1;
-	a->window = n->window;
-	a->count_pad = !max && node_arg(n, "countpad") != 0;
-	a->in_h = in.h;
-	a->in_w = in.w;
-	a->out_h = n->shape.h;
-	a->out_w = n->shape.w;
-	s = forward(b, max ? STEP_MAXPOOL : STEP_AVGPOOL, node, a);
-	step_reads(b, s, x);
-	y = result(b, s, node_shape(b, node), "q", 0);
-	if (!max || b->failed)
-		return y;
-	if (!b->p->options.training || !b->fact[x].wants) {
-		step_writes(b, s, -1);
-		return y;
-	}
-	if ((int64_t)n->window.k[0] * n->window.k[1] > 256)
-		return fail("line %d: %s: a window of %dx%d does not train yet "
-			    "(at most 256 numbers)", n->line, n->name, n->window.k[0],
-				n->window.k[1]);
-	place = result(b, s, node_shape(b, node), "i", 0);
-	if (b->failed)
-		return 0;
-	b->p->value[place].lay.type = DTYPE_U8;
-	b->fact[place].like = y;
-	b->fact[place].wants = 0;
-	return y;
-}
-
-static int lower_dropout(struct build *b, int node)
-{
-	const struct node *n = node_at(b, node);
-	double p = node_arg(n, "p");
-	struct dropout_attr *a;
-	int s;
-
-	if (!b->p->options.training || p == 0)
-		return arriving(b, node, 0);
-	if (!(p > 0 && p < 1))
-		return fail("line %d: %s: p=%g: not from 0 to 1", n->line, n->name, p);
-	a = program_alloc(b->p, sizeof *a);
-	if (!a)
-		return -1;
-	*a = (struct dropout_attr){ p, n->name, n->shape.c, n->shape.h, n->shape.w };
-	s = forward(b, STEP_DROPOUT, node, a);
-	step_reads(b, s, arriving(b, node, 0));
-	return result(b, s, node_shape(b, node), "k", 0);
-}
-
-/* Sums and concatenations of more values than a step takes are chains. */
-static int lower_many(struct build *b, int node)
-{
-	const struct node *n = node_at(b, node);
-	int cat = n->op == OP_CAT, part = 0;
-	int acc = arriving(b, node, 0);
-	struct shape4 shape = node_shape(b, node);
-
-	if (n->ins == 1)
-		return acc;
-	shape.c = node_at(b, n->in[0])->shape.c;
-	for (int k = 1; k < n->ins; ) {
-		int s = forward(b, cat ? STEP_CAT : STEP_ADD, node, NULL);
-
-		step_reads(b, s, acc);
-		for (int taken = 1; taken < STEP_IN && k < n->ins; taken++, k++) {
-			step_reads(b, s, arriving(b, node, k));
-			if (cat)
-				shape.c += node_at(b, n->in[k])->shape.c;
-		}
-		acc = result(b, s, shape, cat ? "c" : "z", k < n->ins ? ++part : 0);
-	}
-	return acc;
-}
-
-/* Products of two; the one that spreads over height and width comes second. */
-static int lower_mul(struct build *b, int node)
-{
-	const struct node *n = node_at(b, node);
-	int acc = arriving(b, node, 0), part = 0;
-
-	for (int k = 1; k < n->ins && !b->failed; k++) {
-		const struct value *x = &b->p->value[acc];
-		const struct value *g = &b->p->value[arriving(b, node, k)];
-		int swap = !same_shape(x, g) && x->h == 1 && x->w == 1;
-		struct shape4 shape = value_shape(swap ? g : x);
-		int s = forward(b, STEP_MUL, node, NULL);
-
-		step_reads(b, s, swap ? arriving(b, node, k) : acc);
-		step_reads(b, s, swap ? acc : arriving(b, node, k));
-		acc = result(b, s, shape, "p", k + 1 < n->ins ? ++part : 0);
-	}
-	return acc;
-}
-
-/* What computes; the others are read, counted and shown. */
-static int (*const lower[OP_COUNT])(struct build *, int) = {
+static lowering *const lower[OP_COUNT] = {
 	[OP_INPUT] = lower_input,
 	[OP_CONV] = lower_conv,
 	[OP_LINEAR] = lower_conv,
 	[OP_BN] = lower_bn,
-	[OP_RELU] = lower_act,
-	[OP_RELU6] = lower_act,
+	[OP_LAYERNORM] = lower_layernorm,
+	[OP_SCALE] = lower_scale,
+	[OP_LRN] = lower_lrn,
 	[OP_MAXPOOL] = lower_pool,
 	[OP_AVGPOOL] = lower_pool,
+	[OP_RELU] = lower_act,
+	[OP_RELU6] = lower_act,
+	[OP_SIGMOID] = lower_act,
+	[OP_TANH] = lower_act,
+	[OP_SWISH] = lower_act,
+	[OP_GELU] = lower_act,
+	[OP_HARDSWISH] = lower_act,
+	[OP_HARDSIGMOID] = lower_act,
 	[OP_DROPOUT] = lower_dropout,
+	[OP_DROPPATH] = lower_dropout,
+	[OP_PAD] = lower_pad,
+	[OP_SLICE] = lower_slice,
+	[OP_SHUFFLE] = lower_shuffle,
 	[OP_SUM] = lower_many,
 	[OP_CAT] = lower_many,
 	[OP_MUL] = lower_mul,
@@ -357,61 +227,82 @@ static int (*const lower[OP_COUNT])(struct build *, int) = {
 
 /* ---- the whole ---- */
 
-/* Softmax and cross entropy. */
-static int lower_loss(struct build *b)
+/* Softmax and cross entropy of a node's value. others: the losses that are added. */
+static int loss_step(struct build *b, int node, double weight, int others, int probabilities,
+		     int losses)
 {
 	struct program *p = b->p;
-	const struct node *out = node_at(b, p->graph->out);
-	struct shape4 pair = { p->options.batch, 1, 1, 2 }, all = pair;
 	struct xent_attr *a = program_alloc(p, sizeof *a);
 	int s;
 
 	if (!a)
 		return -1;
+	*a = (struct xent_attr){ p->options.smoothing, weight, node_at(b, node)->shape.c };
+	s = forward(b, STEP_XENT, node, a);
+	step_reads(b, s, b->node_value[node]);
+	step_reads(b, s, p->labels);
+	step_reads(b, s, p->shares);
+	step_reads(b, s, others);
+	step_writes(b, s, probabilities);
+	step_writes(b, s, losses);
+	return 0;
+}
+
+/* Auxiliary heads first: the network's own loss takes theirs along. */
+static int lower_loss(struct build *b)
+{
+	struct program *p = b->p;
+	const struct graph *g = p->graph;
+	const struct node *out = node_at(b, g->out);
+	struct shape4 pair = { p->options.batch, 1, 1, 2 }, all = pair, block = pair;
+	int others = -1;
+
 	if (out->shape.h != 1 || out->shape.w != 1)
 		return fail("line %d: %s: the network ends in %dx%dx%d, not in 1x1xclasses",
 			    out->line, out->name, out->shape.h, out->shape.w, out->shape.c);
-	*a = (struct xent_attr){ p->options.smoothing, 1, out->shape.c };
 	all.c = out->shape.c;
 	p->labels = host_value(b, pair, DTYPE_I32, ARENA_INPUT, "labels");
 	p->shares = host_value(b, pair, DTYPE_F32, ARENA_INPUT, "shares");
 	p->probabilities = host_value(b, all, DTYPE_F32, ARENA_OUTPUT, "probabilities");
 	p->losses = host_value(b, pair, DTYPE_F32, ARENA_OUTPUT, "losses");
-	pair.n = 1;
-	pair.c = sizeof(struct control);
-	p->control = host_value(b, pair, DTYPE_U8, ARENA_CONTROL, "control");
-	s = forward(b, STEP_XENT, p->graph->out, a);
-	step_reads(b, s, b->node_value[p->graph->out]);
-	step_reads(b, s, p->labels);
-	step_reads(b, s, p->shares);
-	step_writes(b, s, p->probabilities);
-	step_writes(b, s, p->losses);
-	return 0;
+	block.n = 1;
+	block.c = sizeof(struct control);
+	p->control = host_value(b, block, DTYPE_U8, ARENA_CONTROL, "control");
+	for (int i = 0; p->options.training && i < g->heads; i++) {
+		int probabilities, losses;
+
+		all.c = node_at(b, g->head[i].node)->shape.c;
+		probabilities = host_value(b, all, DTYPE_F32, ARENA_WORK, "probabilities'");
+		losses = host_value(b, pair, DTYPE_F32, ARENA_WORK, "losses'");
+		TRY(loss_step(b, g->head[i].node, g->head[i].weight, others, probabilities,
+			      losses));
+		others = losses;
+	}
+	return loss_step(b, g->out, 1, others, p->probabilities, p->losses);
 }
 
-static int refuse(const struct node *n)
+/* What the losses depend on; nodes read earlier ones only. */
+static void find_needed(struct build *b)
 {
-	return fail("line %d: %s: this op is read, counted and shown, but does not train yet",
-		    n->line, n->name);
+	const struct graph *g = b->p->graph;
+
+	b->needed[g->out] = 1;
+	for (int i = 0; b->p->options.training && i < g->heads; i++)
+		b->needed[g->head[i].node] = 1;
+	for (int i = g->nodes - 1; i >= 0; i--)
+		for (int k = 0; b->needed[i] && k < g->node[i].ins; k++)
+			b->needed[g->node[i].in[k]] = 1;
 }
 
 int build_forward(struct build *b)
 {
 	const struct graph *g = b->p->graph;
 
-	if (b->p->options.training && g->heads > 0)
-		return fail("line %d: %s: auxiliary heads are read, counted and shown, "
-			    "but do not train yet", g->node[g->head[0].node].line,
-			    g->node[g->head[0].node].name);
-	b->needed[g->out] = 1;
-	for (int i = g->nodes - 1; i >= 0; i--)
-		for (int k = 0; b->needed[i] && k < g->node[i].ins; k++)
-			b->needed[g->node[i].in[k]] = 1;
+	find_needed(b);
 	for (int i = 0; i < g->nodes && !b->failed; i++) {
 		if (!b->needed[i])
 			continue;
-		if (!lower[g->node[i].op])
-			return refuse(&g->node[i]);
+		assert(lower[g->node[i].op]);
 		TRY(b->node_value[i] = lower[g->node[i].op](b, i));
 	}
 	return b->failed ? 0 : lower_loss(b);

@@ -2,7 +2,8 @@
  * Masters, gradients, slots and running statistics. Their order, and so their
  * offsets, is a function of the graph alone, so that programs of one graph can share
  * arenas: in the order in which backward finishes their gradients, then the
- * statistics, then the parameters of auxiliary heads are left out.
+ * statistics. Evaluation makes no values of what only auxiliary heads use, but keeps
+ * their places.
  */
 #include "base/fail.h"
 #include "net/program_build.h"
@@ -10,8 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The first node that uses each parameter: there its gradient is finished last. */
-static int *first_users(const struct graph *g)
+/* The first node that uses each parameter: there its gradient is finished last. aux: may
+ * nodes of auxiliary heads be it? -1: none. */
+static int *first_users(const struct graph *g, int aux)
 {
 	int *user = malloc(((size_t)g->params + 1) * sizeof *user);
 
@@ -21,7 +23,7 @@ static int *first_users(const struct graph *g)
 	}
 	memset(user, -1, ((size_t)g->params + 1) * sizeof *user);
 	for (int i = g->nodes - 1; i >= 0; i--) {
-		if (g->node[i].aux)
+		if (g->node[i].aux && !aux)
 			continue;
 		for (int k = 0; k < NODE_PARAMS; k++)
 			if (g->node[i].param[k] >= 0)
@@ -77,7 +79,19 @@ static int place(struct build *b, int param, int node, int k, enum arena arena,
 	return v;
 }
 
-static int place_all(struct build *b, const int *user, int statistics, size_t *at)
+/* Has a parameter values in this program? */
+static int is_used(const struct program *p, const int *main_user, int param)
+{
+	return p->options.training || main_user[param] >= 0;
+}
+
+static size_t param_bytes(const struct param *m)
+{
+	return (size_t)param_numbers(m) * sizeof(float);
+}
+
+static int place_all(struct build *b, const int *user, const int *main_user, int statistics,
+		     size_t *at)
 {
 	struct program *p = b->p;
 	const struct graph *g = p->graph;
@@ -90,6 +104,10 @@ static int place_all(struct build *b, const int *user, int statistics, size_t *a
 			if (m < 0 || user[m] != i ||
 			    (g->param[m].class == PARAM_STATISTIC) != statistics)
 				continue;
+			if (!is_used(p, main_user, m)) {
+				*at += align_up(param_bytes(&g->param[m]));
+				continue;
+			}
 			p->master[m] = place(b, m, i, k, ARENA_PARAM, "", *at);
 			if (p->options.training && !statistics) {
 				p->gradient[m] = place(b, m, i, k, ARENA_GRAD, "d", *at);
@@ -109,21 +127,21 @@ int build_params(struct build *b)
 {
 	struct program *p = b->p;
 	const struct graph *g = p->graph;
-	int *user = first_users(g);
+	int *user = first_users(g, 1), *main_user = first_users(g, 0);
 	size_t at = 0;
-	int r;
+	int r = user && main_user ? 0 : -1;
 
-	if (!user)
-		return -1;
 	for (int i = 0; i < g->params; i++)
 		p->master[i] = p->gradient[i] = p->slot[i] = -1;
-	r = place_all(b, user, 0, &at);
+	if (!r)
+		r = place_all(b, user, main_user, 0, &at);
 	b->tail = at;
 	if (p->options.training && p->options.optimizer.momentum != 0)
 		p->arena[ARENA_STATE] = at;
 	if (!r)
-		r = place_all(b, user, 1, &at);
+		r = place_all(b, user, main_user, 1, &at);
 	p->arena[ARENA_PARAM] = at;
 	free(user);
+	free(main_user);
 	return r;
 }

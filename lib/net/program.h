@@ -81,23 +81,38 @@ enum step_kind {
 	STEP_AFFINE,            /* x, ab -> y = a x + b, one fused multiply-add */
 	STEP_ACT,               /* x -> y; act_attr */
 	STEP_ADD,               /* 2 .. STEP_IN values of one shape -> sum, added from the left */
-	STEP_MUL,               /* x, g -> x g; g as x, or h = w = 1 */
+	STEP_MUL,               /* x, g -> x g; g as x, or h = w = 1, or a master: one
+				   number a channel */
 	STEP_CAT,               /* values -> one after the other in channels */
 	STEP_SLICE,             /* x -> channels from .. to; slice_attr */
-	STEP_MAXPOOL,           /* x -> y, place (u8: which of the window's numbers won);
-				   pool_attr */
+	STEP_PAD,               /* x -> y of another size: y at (h, w, c) is x at (h - top,
+				   w - left, c - front), 0 where x has none; pad_attr */
+	STEP_SHUFFLE,           /* x -> channels as a matrix of `groups` rows, transposed;
+				   shuffle_attr. Its backward has c / groups rows */
+	STEP_LAYERNORM,         /* x, gain, bias -> y: mean 0 and variance 1 over the channels
+				   of each pixel, then gain y + bias; layernorm_attr */
+	STEP_LRN,               /* x -> y = x s^-beta, s = k + alpha (sum of x^2 over the n
+				   channels from n / 2 before to (n - 1) / 2 behind);
+				   lrn_attr */
+	STEP_MAXPOOL,           /* x -> y, place (which of the window's numbers won; u8, or
+				   i32 where it has more than 256); pool_attr */
 	STEP_AVGPOOL,           /* x -> y; pool_attr */
 	STEP_DROPOUT,           /* x -> x kept / (1 - p), or 0; the same step with dy for x is
 				   its backward; dropout_attr */
-	STEP_XENT,              /* logits, labels, shares -> probabilities, losses; xent_attr */
+	STEP_XENT,              /* logits, labels, shares, losses of another|-1 ->
+				   probabilities, losses; xent_attr. The other's loss is
+				   added; right or wrong is this one's */
 	STEP_XENT_DX,           /* probabilities, labels, shares -> dlogits; xent_attr */
-	STEP_ACT_DX,            /* dy, y -> dx (relu: where y > 0; relu6: 0 < y < 6); act_attr */
+	STEP_ACT_DX,            /* dy, y -> dx (relu: where y > 0; relu6: 0 < y < 6), or dy, x
+				   -> dx where act_dx_reads_x(); act_attr */
 	STEP_BN_SUMS,           /* dy, x, m -> s: rows 2, sum dy and sum dy xhat; dgain|-1,
 				   dbias|-1 */
 	STEP_SYNC_SUMS,         /* s -> s: summed over devices */
 	STEP_BN_DX,             /* dy, x, m, gain|-1, s -> dx = gain invstd (dy - s0/k - xhat s1/k);
 				   bn_attr, k = count */
 	STEP_MUL_SUM,           /* dy, x -> sum over h, w of dy x: [n,1,1,c] */
+	STEP_LAYERNORM_DX,      /* dy, x, gain -> dx|-1, dgain, dbias; layernorm_attr */
+	STEP_LRN_DX,            /* dy, x -> dx; lrn_attr */
 	STEP_MAXPOOL_DX,        /* dy, place -> dx; pool_attr */
 	STEP_AVGPOOL_DX,        /* dy -> dx; pool_attr */
 	STEP_COPY,              /* x -> the same in another layout or type */
@@ -117,9 +132,22 @@ struct conv_attr { struct window window; int groups; int in_h, in_w, in_c, out_h
 struct pool_attr { struct window window; int count_pad; int in_h, in_w, out_h, out_w; };
 struct act_attr { enum op_id act; };
 struct slice_attr { int from, to; };
-struct dropout_attr { double p; const char *name; int c, h, w; };
+struct pad_attr { int top, left, front; };      /* negative: cropped */
+struct shuffle_attr { int groups; };
+struct layernorm_attr { double eps; };
+struct lrn_attr { int n; double alpha, beta, k; };
+/* whole: one draw a sample, for all of its numbers. ramp: over so many steps p rises from
+ * 0 in proportion (control.step); 0: none. */
+struct dropout_attr { double p; const char *name; int c, h, w, whole; double ramp; };
 struct xent_attr { double smoothing, weight; int classes; };
 struct range_attr { size_t at, bytes; };
+
+/* Whether the slope of an activation is found from what it read. Else from its result,
+ * which is needed anyway. */
+static inline int act_dx_reads_x(enum op_id act)
+{
+	return act == OP_SWISH || act == OP_GELU || act == OP_HARDSWISH;
+}
 
 /*
  * eps, decay of the running statistics, and the numbers behind a statistic: count is
@@ -157,7 +185,7 @@ struct control {
 	uint64_t seed;          /* of dropout */
 	uint64_t position;      /* of this device's first sample */
 	uint64_t stride;        /* between this device's samples */
-	int64_t step;
+	int64_t step;           /* taken so far: what dropout's ramp goes by */
 	double lr;
 	double count;           /* samples of the step over all devices: losses divide by it */
 	/* device part, kept between steps and in checkpoints */
@@ -220,11 +248,12 @@ struct program {
 	/* the values a host deals with; -1 where there is none */
 	int pixels;             /* u8 NHWC */
 	int labels, shares;     /* i32 [n,1,1,2], -1: no loss; f32 [n,1,1,2] */
-	int losses;             /* f32 [n,1,1,2]: loss, and 1 if the best class is the first
-				   label */
+	int losses;             /* f32 [n,1,1,2]: loss with those of auxiliary heads, and 1 if
+				   the best class of the network's end is the first label */
 	int probabilities;      /* f32 [n,1,1,classes] */
 	int control;
-	int *master;            /* of each parameter of the graph; -1: of an auxiliary head */
+	int *master;            /* of each parameter of the graph; -1: of an auxiliary head,
+				   in evaluation */
 	int *gradient, *slot;   /* likewise; -1 where there is none */
 	int value_room, step_room;
 	struct target target;

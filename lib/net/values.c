@@ -225,8 +225,10 @@ const char *step_name(enum step_kind kind)
 	static const char *const name[STEP_KINDS] = {
 		"input", "conv", "conv_dx", "conv_dw", "channel_sum",
 		"stats", "sync_stats", "coef", "affine", "act", "add", "mul", "cat", "slice",
-		"maxpool", "avgpool", "dropout", "xent", "xent_dx", "act_dx",
-		"bn_sums", "sync_sums", "bn_dx", "mul_sum", "maxpool_dx", "avgpool_dx",
+		"pad", "shuffle", "layernorm", "lrn", "maxpool", "avgpool", "dropout", "xent",
+		"xent_dx", "act_dx",
+		"bn_sums", "sync_sums", "bn_dx", "mul_sum", "layernorm_dx", "lrn_dx",
+		"maxpool_dx", "avgpool_dx",
 		"copy", "reduce", "finite", "update", "track", "pack"
 	};
 

@@ -297,7 +297,7 @@ static int fill(struct build *build, void *context)
 			int v = from->out[k] < 0 ? -1 : s->value[from->out[k]].value;
 
 			step_writes(build, step, v);
-			if (v >= 0 && p->value[v].lay.type == DTYPE_U8)
+			if (k > 0 && v >= 0 && from->kind == STEP_MAXPOOL)
 				build->fact[v].like = s->value[from->out[0]].value;
 		}
 	}

@@ -69,7 +69,8 @@ void small_release(struct small *);
 int small_value(struct small *, enum small_role, int n, int h, int w, int c);
 int small_rows(struct small *, enum small_role, int rows, int c);
 int small_host(struct small *, enum dtype, int n, int h, int w, int c);
-int small_place(struct small *, int n, int h, int w, int c);    /* u8, beside a maximum */
+int small_place(struct small *, int n, int h, int w, int c);    /* beside a maximum; u8 until
+								   changed */
 int small_master(struct small *, int o, int i, int k0, int k1); /* OIHW */
 int small_vector(struct small *, int c);                        /* a master of one dimension */
 int small_gradient(struct small *, int master);

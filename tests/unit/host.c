@@ -233,7 +233,7 @@ static void too_large_is_said(void **state)
 /* The draw of number k is the k-th word of the sequence, however it is asked for. */
 static void dropout_draws(void **state)
 {
-	struct dropout_attr drop = { 0.3, "head.drop", 5, 3, 3 };
+	struct dropout_attr drop = { .p = 0.3, .name = "head.drop", .c = 5, .h = 3, .w = 3 };
 	struct control control = { .seed = 11, .position = 1000, .stride = 4 };
 	unsigned char all[45], part[45];
 	size_t from, n, k;
@@ -257,7 +257,7 @@ static void dropout_draws(void **state)
 	}
 	/* 45000 draws: a deviation is 97, five of them */
 	assert_in_range(kept, 31500 - 486, 31500 + 486);
-	assert_true(dropout_scale(&drop) == (float)(1 / 0.7));
+	assert_true(dropout_scale(&drop, &control) == (float)(1 / 0.7));
 	drop.p = 0;
 	dropout_draw(&drop, &control, 0, 0, 45, all);
 	for (k = 0; k < 45; k++)

@@ -98,6 +98,63 @@ static struct bound *run(struct small *s)
 	return b;
 }
 
+/* One more loss, before backward. */
+static void add_xent(struct small *s, const struct xent_attr *a, int logits, int others,
+		     int losses)
+{
+	struct small_step last = s->step[s->steps - 1];
+	int p = small_value(s, SMALL_OUT, N, 1, 1, a->classes);
+
+	s->value[p].lay = layout_bare(a->classes, DTYPE_F32);
+	small_step(s, PART_FORWARD, STEP_XENT, a, OF(logits, LABELS, SHARES, others),
+		   OF(p, losses));
+	s->step[s->steps - 2] = s->step[s->steps - 1];
+	s->step[s->steps - 1] = last;
+}
+
+/* The loss of an auxiliary head is taken along, with its weight; its guesses are not. */
+static void others(const char *backend)
+{
+	static const struct xent_attr weights[] = { { 0.1, 0.4, 5 }, { 0.1, 1, 5 } };
+	static const struct small_tolerance most = { 1e-6, 0 };
+	struct small s;
+	int sum[2], logits, k, n, bad;
+
+	if (!small_backend(backend)) {
+		print_message("%s\n", fail_why());
+		skip();
+	}
+	case_make(&s, &weights[0]);
+	logits = small_value(&s, SMALL_IN, N, 1, 1, 5);
+	for (k = 0; k < 2; k++) {
+		sum[k] = small_value(&s, SMALL_OUT, N, 1, 1, 2);
+		s.value[sum[k]].lay = layout_bare(2, DTYPE_F32);
+		add_xent(&s, &weights[1], logits, k ? LOSSES : -1, sum[k]);
+	}
+	bad = small_against_ref(&s, backend, most);
+	assert_int_equal(bad, 0);
+	for (n = 0; n < N; n++) {
+		const float *alone = s.value[sum[0]].got + 2 * n, *with = s.value[sum[1]].got + 2 * n;
+		const float *aux = s.value[LOSSES].got + 2 * n;
+
+		assert_true(with[0] == alone[0] + aux[0] && with[1] == alone[1]);
+		assert_true(n == 2 ? aux[0] == 0 : aux[0] > 0);
+	}
+	small_release(&s);
+}
+
+static void ref_others(void **state)
+{
+	(void)state;
+	others("ref");
+}
+
+static void cpu_others(void **state)
+{
+	(void)state;
+	others("cpu");
+}
+
 /* The formula, written once more and straight. */
 static void ref_formula(void **state)
 {
@@ -427,7 +484,9 @@ int main(void)
 		cmocka_unit_test(ref_update),
 		cmocka_unit_test(ref_halts),
 		cmocka_unit_test(ref_track),
+		cmocka_unit_test(ref_others),
 		cmocka_unit_test(cpu),
+		cmocka_unit_test(cpu_others),
 		cmocka_unit_test(cpu_after_backward),
 		cmocka_unit_test(cpu_halts),
 	};

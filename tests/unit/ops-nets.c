@@ -22,6 +22,8 @@ enum { CLASSES = 5, BATCH = 4 };
 static const struct { const char *name, *text; int normalises; } nets[] = {
 	{ "small", small_net, 1 }, { "mbconv", mbconv_net, 1 }, { "cat", cat_net, 1 },
 	{ "shared", shared_net, 1 }, { "preact", preact_net, 1 },
+	{ "efficient", efficient_net, 1 }, { "next", next_net, 0 }, { "moving", moving_net, 1 },
+	{ "cells", cells_net, 1 },
 	{ "plain", "input 12 12 3\n"
 	  "net = a: conv 3 20 bias=yes | relu | maxpool 2 | b: conv 3 16 2 bias=yes | relu\n"
 	  "    | dropout 0.3 | fc: linear classes\n", 0 },
@@ -72,7 +74,7 @@ static void put_input(struct run *r, int first, int stride, int count)
 	int32_t labels[2 * BATCH];
 	float shares[2 * BATCH];
 	struct control c = { .seed = 5, .position = (uint64_t)first, .stride = (uint64_t)stride,
-			     .lr = 0.1, .count = count };
+			     .step = 5, .lr = 0.1, .count = count };
 
 	for (int n = 0; n < batch; n++) {
 		struct rng rng;

@@ -13,6 +13,10 @@ static const struct { const char *name, *text, *set; int batch; } nets[] = {
 	{ "cat", cat_net, NULL, 2 },
 	{ "shared", shared_net, NULL, 2 },
 	{ "preact", preact_net, NULL, 2 },
+	{ "efficient", efficient_net, NULL, 2 },
+	{ "next", next_net, NULL, 2 },
+	{ "moving", moving_net, NULL, 2 },
+	{ "cells", cells_net, NULL, 2 },
 };
 enum { NETS = sizeof nets / sizeof *nets };
 
@@ -154,7 +158,10 @@ static void masters_agree(void **state)
 			const struct value *m = &p[0]->value[p[0]->master[k]];
 			int trains = g->param[k].class != PARAM_STATISTIC;
 
-			assert_int_equal(m->at, p[1]->value[p[1]->master[k]].at);
+			if (g->param[k].aux)
+				assert_int_equal(p[1]->master[k], -1);
+			else
+				assert_int_equal(m->at, p[1]->value[p[1]->master[k]].at);
 			assert_int_equal(m->bytes, 4 * param_numbers(&g->param[k]));
 			assert_int_equal(p[0]->gradient[k] >= 0, trains);
 			assert_int_equal(p[0]->slot[k] >= 0, trains);
@@ -414,17 +421,14 @@ static void refused(const char *text, const char *set, int training, int batch, 
 static void refusals(void **state)
 {
 	(void)state;
-	refused("input 4 4 3\nnet = a: conv 3 4 | swish | b: linear classes\n", NULL, 1, 2,
-		"line 2: swish: this op is read, counted and shown");
 	refused("input 4 4 3\nnet = a: conv 3 4 | relu | b: conv 1 classes\n", NULL, 0, 2,
 		"ends in 4x4x10");
 	refused("input 4 4 3\nnet = avgpool | a: linear 4 | n: bn | b: linear classes\n",
 		NULL, 1, 1, "a larger batch");
-	refused("input 20 20 3\nnet = c: conv 1 4 | maxpool 20 | b: linear classes\n", NULL, 1, 1,
-		"a window of 20x20 does not train yet");
-	refused("input 4 4 3\n"
-		"net = a: conv 3 4 | aux 0.3 (h: linear classes) | b: linear classes\n", NULL, 1, 1,
-		"auxiliary heads");
+	refused("input 4 4 3\nnet = a: conv 3 4 | droppath 0.5 ramp=(-1) | b: linear classes\n",
+		NULL, 1, 1, "ramp=-1: less than 0");
+	refused("input 4 4 3\nnet = a: conv 3 4 | lrn k=0 | b: linear classes\n", NULL, 0, 1,
+		"k must be more than 0");
 	refused("input 4096 4096 3\n"
 		"net = repeat i=1..40 (a$i: conv 1 128) | avgpool | b: linear 10\n",
 		NULL, 1, 1 << 24, "more bytes than can be counted");
@@ -443,8 +447,17 @@ static void heads_left_out(void **state)
 
 	(void)state;
 	assert_int_equal(count_steps(p, STEP_CONV, -1), 2);
+	assert_int_equal(count_steps(p, STEP_XENT, -1), 1);
 	for (int i = 0; i < g->params; i++)
 		assert_int_equal(p->master[i] < 0, g->param[i].aux);
+	program_free(p);
+	o.training = 1;
+	p = checked(g, &o, &f);
+	assert_int_equal(count_steps(p, STEP_CONV, -1), 3);
+	assert_int_equal(count_steps(p, STEP_XENT, PART_FORWARD), 2);
+	assert_int_equal(count_steps(p, STEP_XENT_DX, PART_BACKWARD), 2);
+	for (int i = 0; i < g->params; i++)
+		assert_true(p->master[i] >= 0 && p->gradient[i] >= 0);
 	program_free(p);
 	graph_free(g);
 }

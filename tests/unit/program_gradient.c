@@ -15,6 +15,8 @@ enum { CLASSES = 5, BATCH = 4 };
 static const struct { const char *name, *text; } nets[] = {
 	{ "small", small_net }, { "mbconv", mbconv_net }, { "cat", cat_net },
 	{ "shared", shared_net }, { "preact", preact_net },
+	{ "efficient", efficient_net }, { "next", next_net }, { "moving", moving_net },
+	{ "cells", cells_net },
 };
 enum { NETS = sizeof nets / sizeof *nets };
 
@@ -64,8 +66,8 @@ static void put_input(struct run *r, int first, int count, int bad)
 	unsigned char *pixels = malloc((size_t)batch * (size_t)size);
 	int32_t *labels = calloc((size_t)batch * 2, sizeof *labels);
 	float *shares = calloc((size_t)batch * 2, sizeof *shares);
-	struct control c = { .seed = 5, .position = (uint64_t)first, .stride = 1, .lr = 0.1,
-			     .count = count };
+	struct control c = { .seed = 5, .position = (uint64_t)first, .stride = 1, .step = 5,
+			     .lr = 0.1, .count = count };
 
 	for (int n = 0; n < batch; n++) {
 		struct rng rng;

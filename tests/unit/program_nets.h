@@ -82,6 +82,52 @@ static const char preact_net[] =
 	"net = first: bn | stem: conv 3 8 | u1: unit 8 | u2: unit 8 | last: bn | relu | avgpool\n"
 	"    | fc: linear classes\n";
 
+/* Slopes that do not follow from results, gates, whole branches dropped. */
+static const char efficient_net[] =
+	"input 8 8 3\n"
+	"def cba k c s=1 groups=1 act=swish = [conv k c s groups=groups | bn | act]\n"
+	"def se n c=C = mul () (avgpool | fc1: conv 1 n bias=yes | swish\n"
+	"                      | fc2: conv 1 c bias=yes | sigmoid)\n"
+	"def residual s c f = if s == 1 and C == c then sum (f | droppath 0.4) () else f\n"
+	"def mbconv e k s c in=C = residual s c (block: [if e != 1 then cba 1 e*in\n"
+	"                          | cba k C s groups=C | se 3 | cba 1 c act=()])\n"
+	"net = features: [cba 3 6 2 | mbconv 1 3 1 6 | mbconv 4 5 1 6 | mbconv 3 3 2 9]\n"
+	"    | avgpool | classifier: [dropout 0.2 | linear classes]\n";
+
+/* Normalisation over channels, learned factors. */
+static const char next_net[] =
+	"input 8 8 3\n"
+	"def block c = sum (conv_dw: conv 7 c groups=c bias=yes | norm: layernorm 1e-6\n"
+	"              | fc1: conv 1 3*c bias=yes | gelu | fc2: conv 1 c bias=yes\n"
+	"              | gamma: scale 0.5 | droppath 0.3) ()\n"
+	"net = stem: [conv 2 7 2 0 bias=yes | layernorm] | b0: block 7 | b1: block 7\n"
+	"    | down: [layernorm | conv 2 18 2 0 bias=yes] | b2: block 18\n"
+	"    | avgpool | head: [layernorm | linear classes]\n";
+
+/* Channels moved about; windows over uneven padding. */
+static const char moving_net[] =
+	"input 9 9 3\n"
+	"def branch c = branch2: [conv 1 c | bn | hardswish | conv 3 c groups=c | bn | conv 1 c\n"
+	"               | bn | tanh]\n"
+	"def unit c = cat (slice 0 c) (slice c C | branch c) | shuffle 2\n"
+	"net = stem: [conv 3 10 2 same | bn | hardswish] | s0: unit 5 | s1: unit 5\n"
+	"    | mul () (avgpool | gate: conv 1 10 bias=yes | hardsigmoid)\n"
+	"    | lrn 3 0.1 0.75 2 | pad (-1) 1 2 (-2) 2 3 | up: conv 2 21 1 same | sigmoid\n"
+	"    | cat (avgpool 2 2 same) (maxpool 2 2 same) (avgpool 2 2 ceil=yes countpad=yes)\n"
+	"    | fc: linear classes\n";
+
+/* Cells that read the two before them, branches dropped ever more often, two heads. */
+static const char cells_net[] =
+	"input 12 12 3\n"
+	"def unit c = [relu | conv 1 c | bn]\n"
+	"def sep k c = [relu | conv k C groups=C | conv 1 c | bn]\n"
+	"def cell c = as p x | (@x, (@p | left: unit c, @x | right: unit c) | as l r\n"
+	"    | cat (sum (@r | a: sep 5 c | droppath 0.4*(index(cell)+1)/count(cell) ramp=10)\n"
+	"               (@l | b: sep 3 c)) (sum (@l | avgpool 3 1 1) @r) @l)\n"
+	"def head = avgpool 5 3 same | proj: [conv 1 8 | bn | relu] | avgpool | fc: linear classes\n"
+	"net = stem: [conv 3 8 2 same | bn] | aux 0.3 (early: head) | ((), ()) | c0: cell 8\n"
+	"    | c1: cell 6 | as _ x | @x | aux 0.4 (late: head) | relu | avgpool | fc: linear classes\n";
+
 static struct graph *net_of(const char *text, const char *set, const char *classes)
 {
 	const char *sets[2] = { classes, set };

@@ -68,8 +68,6 @@ double cpu_cost(void *arg, const struct program *p, int from, int to)
 
 	if (!bracket_find(p, from, to, &v) || hidden_stored(p, &v) || !alike(dev, p, &v, &like))
 		return -1;
-	if ((v.act && act_pass(v.act) < 0) || (v.act_dx && act_pass(v.act_dx) < 0))
-		return -1;
 	/* what is read and written, at what memory gives */
 	for (from_outside = from; from_outside < to; from_outside++) {
 		const struct step *s = &p->step[from_outside];
@@ -128,15 +126,13 @@ static void gradients_set(struct backward_pass *f, const struct memory *m,
 static void mask_set(struct backward_pass *f, const struct memory *m,
 		     const struct bracket_view *v)
 {
-	int relu = act_pass(v->act_dx) == CPU_RELU;
-
+	f->act = act_pass(v->act_dx);
+	f->mask = act_mask(f->act, v->affine[0] != NULL);
 	if (v->affine[0]) {
-		f->mask = relu ? MASK_RELU_AGAIN : MASK_RELU6_AGAIN;
 		f->x[0] = memory_at(m, v->affine[0]->in[0]);
 		f->a = row_at(m, v->affine[0]->in[1], 0);
 		f->b = row_at(m, v->affine[0]->in[1], 1);
 	} else {
-		f->mask = relu ? MASK_RELU : MASK_RELU6;
 		f->y = memory_at(m, v->act_dx->in[1]);
 	}
 }

@@ -140,3 +140,97 @@ int cpu_slice(struct device *dev, const struct memory *m, const struct step *s)
 	move_run(dev, m, s->in[0], s->out[0], a->from, 0, a->to - a->from);
 	return 0;
 }
+
+/* Channels, rows and columns moved by front, top and left; zeros where x has none. */
+struct pad {
+	const struct value *x, *y;
+	const struct pad_attr *a;
+	const float *from;
+	float *to;
+	int first, columns;     /* of a row of y: from here on so many come from x */
+};
+
+/* A row of channel c, or of the whole block that begins there: the channels moved. */
+static int pad_channels(const struct pad *f, int n, int c, int row)
+{
+	int block = f->y->lay.block, from = c - f->a->front;
+	size_t x_step = (size_t)f->x->lay.block, y_step = (size_t)block;
+	const float *x = f->from + value_place(f->x, n, from, row - f->a->top,
+					       f->first - f->a->left);
+	float *y = f->to + value_place(f->y, n, c, row, f->first);
+
+	if (f->x->lay.block == block && c % block == 0 && from % block == 0 &&
+	    from + block <= f->x->c && c + block <= f->y->c) {
+		memcpy(y, x, (size_t)f->columns * y_step * sizeof *y);
+		return block;
+	}
+	for (int k = 0; k < f->columns; k++)
+		y[(size_t)k * y_step] = x[(size_t)k * x_step];
+	return 1;
+}
+
+/* One row of one sample. */
+static void pad_piece(void *context, size_t i)
+{
+	const struct pad *f = context;
+	const struct value *x = f->x, *y = f->y;
+	int n = (int)(i / (size_t)y->h), row = (int)(i % (size_t)y->h), block = y->lay.block, c;
+	size_t bytes = (size_t)y->w * (size_t)block * sizeof(float);
+
+	for (c = 0; c < y->lay.pad; c += block)
+		memset(f->to + value_place(y, n, c, row, 0), 0, bytes);
+	if (row < f->a->top || row - f->a->top >= x->h || f->columns <= 0)
+		return;
+	c = f->a->front > 0 ? f->a->front : 0;
+	while (c < y->c && c - f->a->front < x->c)
+		c += pad_channels(f, n, c, row);
+}
+
+int cpu_pad(struct device *dev, const struct memory *m, const struct step *s)
+{
+	struct pad f = { value_at(m, s->in[0]), value_at(m, s->out[0]), s->attr,
+			 memory_at(m, s->in[0]), memory_at(m, s->out[0]), 0, 0 };
+	int end = f.a->left + f.x->w < f.y->w ? f.a->left + f.x->w : f.y->w;
+
+	f.first = f.a->left > 0 ? f.a->left : 0;
+	f.columns = end - f.first;
+	each(dev, (size_t)f.y->n * (size_t)f.y->h, pad_piece, &f);
+	return 0;
+}
+
+/* ---- shuffle ---- */
+
+struct shuffle {
+	const struct value *x, *y;
+	const float *from;
+	float *to;
+	int groups;
+};
+
+/* A row of one sample: each vector of y is gathered from as many places of x. */
+static void shuffle_piece(void *context, size_t i)
+{
+	const struct shuffle *f = context;
+	const struct value *x = f->x, *y = f->y;
+	int n = (int)(i / (size_t)y->h), row = (int)(i % (size_t)y->h), c, k;
+	size_t x_step = (size_t)x->lay.block, y_step = (size_t)y->lay.block;
+
+	for (c = 0; c < y->lay.pad; c++) {
+		int across = y->c / f->groups, source = c % f->groups * across + c / f->groups;
+		const float *from = c < y->c ? f->from + value_place(x, n, source, row, 0) : NULL;
+		float *to = f->to + value_place(y, n, c, row, 0);
+
+		for (k = 0; k < y->w; k++)
+			to[(size_t)k * y_step] = from ? from[(size_t)k * x_step] : 0;
+	}
+}
+
+int cpu_shuffle(struct device *dev, const struct memory *m, const struct step *s)
+{
+	struct shuffle f = { value_at(m, s->in[0]), value_at(m, s->out[0]),
+			     memory_at(m, s->in[0]), memory_at(m, s->out[0]),
+			     ((const struct shuffle_attr *)s->attr)->groups };
+
+	each(dev, (size_t)f.y->n * (size_t)f.y->h, shuffle_piece, &f);
+	return 0;
+}

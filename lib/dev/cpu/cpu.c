@@ -111,6 +111,10 @@ static cpu_run *const plain_runs[STEP_KINDS] = {
 	[STEP_MUL] = cpu_mul,
 	[STEP_CAT] = cpu_cat,
 	[STEP_SLICE] = cpu_slice,
+	[STEP_PAD] = cpu_pad,
+	[STEP_SHUFFLE] = cpu_shuffle,
+	[STEP_LAYERNORM] = cpu_layernorm,
+	[STEP_LRN] = cpu_lrn,
 	[STEP_DROPOUT] = cpu_dropout,
 	[STEP_XENT] = cpu_xent,
 	[STEP_XENT_DX] = cpu_xent_dx,
@@ -118,6 +122,8 @@ static cpu_run *const plain_runs[STEP_KINDS] = {
 	[STEP_BN_SUMS] = cpu_bn_sums,
 	[STEP_BN_DX] = cpu_bn_dx,
 	[STEP_MUL_SUM] = cpu_mul_sum,
+	[STEP_LAYERNORM_DX] = cpu_layernorm_dx,
+	[STEP_LRN_DX] = cpu_lrn_dx,
 	[STEP_COPY] = cpu_copy,
 	[STEP_UPDATE] = cpu_update,
 	[STEP_FINITE] = cpu_finite,
@@ -192,15 +198,17 @@ static int prepare_one(struct device *dev, struct program *p, int step)
 	case STEP_AVGPOOL:
 	case STEP_AVGPOOL_DX:
 		return pool_prepare(dev, p, step);
+	case STEP_LAYERNORM:
+	case STEP_LAYERNORM_DX:
+	case STEP_LRN:
+	case STEP_LRN_DX:
+		return across_prepare(dev, p, step);
 	case STEP_STATS:
 	case STEP_BN_SUMS:
 	case STEP_BN_DX:
 	case STEP_CHANNEL_SUM:
 	case STEP_MUL_SUM:
 		return norm_prepare(dev, p, step);
-	case STEP_ACT:
-	case STEP_ACT_DX:
-		return point_prepare(dev, p, step);
 	default:
 		return how_choose(s, "own");
 	}

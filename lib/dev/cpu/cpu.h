@@ -137,10 +137,11 @@ int conv_prepare(struct device *, struct program *, int step);
 int pack_prepare(struct device *, struct program *, int step);
 int norm_prepare(struct device *, struct program *, int step);
 int pool_prepare(struct device *, struct program *, int step);
-int point_prepare(struct device *, struct program *, int step);
+int across_prepare(struct device *, struct program *, int step);
 
 /* run of kinds without a state of their own. */
-cpu_run cpu_input, cpu_copy, cpu_cat, cpu_slice;
+cpu_run cpu_input, cpu_copy, cpu_cat, cpu_slice, cpu_pad, cpu_shuffle;
+cpu_run cpu_layernorm, cpu_layernorm_dx, cpu_lrn, cpu_lrn_dx;
 cpu_run cpu_stats, cpu_coef, cpu_affine, cpu_bn_sums, cpu_bn_dx, cpu_track, cpu_channel_sum;
 cpu_run cpu_act, cpu_act_dx, cpu_add, cpu_mul, cpu_mul_sum;
 cpu_run cpu_dropout, cpu_xent, cpu_xent_dx, cpu_update, cpu_finite;
@@ -161,7 +162,9 @@ void dx_run(struct device *, const struct memory *, const struct value *v,
 /* Neither: the masked gradient alone. */
 void backward_run(struct device *, const struct value *v, struct backward_pass *);
 
-/* The pass' name of an activation; -1: it has none. */
+/* The pass' name of a step's activation. */
 int act_pass(const struct step *);
+/* What the pass does to gradients of an activation; again: from a x + b. */
+int act_mask(int act, int again);
 
 #endif

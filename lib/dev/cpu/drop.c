@@ -1,5 +1,7 @@
 #include "dev/cpu/cpu.h"
 
+#include <string.h>
+
 enum { DRAWS = 256 };
 
 struct drop {
@@ -48,13 +50,33 @@ static void drop_sample(void *context, size_t n)
 	}
 }
 
+/* All of a sample or nothing; padding is zero either way. */
+static void drop_whole(void *context, size_t n)
+{
+	const struct drop *f = context;
+	size_t numbers = value_numbers(f->v) / (size_t)f->v->n, i;
+	const float *x = f->x + n * numbers;
+	float *y = f->y + n * numbers;
+	unsigned char keep;
+
+	dropout_draw(f->a, f->control, (int)n, 0, 1, &keep);
+	if (!keep) {
+		memset(y, 0, numbers * sizeof *y);
+		return;
+	}
+	for (i = 0; i < numbers; i++)
+		y[i] = x[i] * f->scale;
+}
+
 int cpu_dropout(struct device *dev, const struct memory *m, const struct step *s)
 {
 	struct drop f = { s->attr, memory_control(m), value_at(m, s->in[0]),
 			  value_at(m, s->out[0]), memory_at(m, s->in[0]),
-			  memory_at(m, s->out[0]), dropout_scale(s->attr) };
+			  memory_at(m, s->out[0]), dropout_scale(s->attr, memory_control(m)) };
 
-	if (f.v->h == 1 && f.v->w == 1)
+	if (f.a->whole)
+		each(dev, (size_t)f.v->n, drop_whole, &f);
+	else if (f.v->h == 1 && f.v->w == 1)
 		each(dev, (size_t)f.v->n, drop_sample, &f);
 	else
 		each(dev, (size_t)f.v->n * (size_t)f.w->lay.pad, drop_piece, &f);

@@ -10,6 +10,9 @@
  */
 #include "dev/cpu/kernel_vector.h"
 
+#include "dev/cpu/kernel_curve.h"
+
+#include "dev/cpu/kernel_across.h"
 #include "dev/cpu/kernel_conv.h"
 #include "dev/cpu/kernel_norm.h"
 #include "dev/cpu/kernel_pool.h"
@@ -71,7 +74,7 @@ static float spin(size_t rounds)
 }
 
 const struct kernels KERNELS = {
-	KERNELS_NAME, WIDTH, stats, forward, backward, total, mul, maxpool, maxpool_dx, avgpool,
-	avgpool_dx, direct, direct_dx, direct_dw, update, finite,
-	spin
+	KERNELS_NAME, WIDTH, stats, forward, backward, total, mul, layernorm, layernorm_dx,
+	lrn, lrn_dx, maxpool, maxpool_dx, avgpool, avgpool_dx, direct, direct_dx, direct_dw,
+	update, finite, spin
 };

@@ -70,6 +70,7 @@ INLINE void forward_as(const struct forward_pass *f, size_t at, int c, size_t pi
 	for (int k = 0; k < block; k += WIDTH) {
 		const float *x0 = f->x[0] + at + k, *x1 = xs > 1 ? f->x[1] + at + k : NULL;
 		vec a0 = { 0 }, b0 = { 0 }, a1 = { 0 }, b1 = { 0 };
+		const bits live = lanes_live(c + k, f->channels);
 		float *y = f->y + at + k;
 
 		if (affines > 0) {
@@ -92,7 +93,8 @@ INLINE void forward_as(const struct forward_pass *f, size_t at, int c, size_t pi
 			if (xs > 2)
 				for (int j = 2; j < f->xs; j++)
 					v += get(f->x[j] + at + k + o);
-			set_past(y + o, act_of(v, act), stream);
+			v = act == CPU_CURVED ? keep(curve_of(v, f->act), live) : act_of(v, act);
+			set_past(y + o, v, stream);
 		}
 	}
 }
@@ -100,7 +102,9 @@ INLINE void forward_as(const struct forward_pass *f, size_t at, int c, size_t pi
 INLINE void forward_act(const struct forward_pass *f, size_t at, int c, size_t pixels,
 			const int xs, const int affines, const int stream)
 {
-	if (f->act == CPU_RELU)
+	if (f->act >= CPU_CURVED)
+		forward_as(f, at, c, pixels, xs, affines, CPU_CURVED, stream);
+	else if (f->act == CPU_RELU)
 		forward_as(f, at, c, pixels, xs, affines, CPU_RELU, stream);
 	else if (f->act == CPU_RELU6)
 		forward_as(f, at, c, pixels, xs, affines, CPU_RELU6, stream);
@@ -159,8 +163,12 @@ INLINE struct of_channels channels_get(const struct backward_pass *f, int c, con
 	return v;
 }
 
-INLINE vec masked(vec g, vec y, const int mask)
+INLINE vec masked(vec g, vec y, const int mask, int act)
 {
+	if (mask == MASK_CURVED_AGAIN && !reads_x(act))
+		y = curve_of(y, act);
+	if (mask == MASK_CURVED || mask == MASK_CURVED_AGAIN)
+		return g * slope_of(y, act);
 	if (mask == MASK_RELU || mask == MASK_RELU_AGAIN)
 		return keep(g, y > 0);
 	return keep(g, (y > 0) & (y < 6));
@@ -193,9 +201,9 @@ INLINE void backward_as(const struct backward_pass *f, size_t at, int c, size_t 
 				if (sums || dx || mask >= MASK_RELU_AGAIN)
 					x0 = get(f->x[0] + o);
 				if (mask >= MASK_RELU_AGAIN)
-					g = masked(g, FMA(v.a, x0, v.b), mask);
+					g = masked(g, FMA(v.a, x0, v.b), mask, f->act);
 				else if (mask)
-					g = masked(g, get(f->y + o), mask);
+					g = masked(g, get(f->y + o), mask, f->act);
 				if (store)
 					set_past(f->g + o, g, stream);
 				if (sums) {
@@ -243,6 +251,10 @@ INLINE void backward_mask(const struct backward_pass *f, size_t at, int c, size_
 		backward_out(f, at, c, pixels, part, dys, MASK_RELU, stream);
 	else if (f->mask == MASK_RELU6)
 		backward_out(f, at, c, pixels, part, dys, MASK_RELU6, stream);
+	else if (f->mask == MASK_CURVED)
+		backward_out(f, at, c, pixels, part, dys, MASK_CURVED, stream);
+	else if (dys == 1 && f->mask == MASK_CURVED_AGAIN)
+		backward_out(f, at, c, pixels, part, 1, MASK_CURVED_AGAIN, stream);
 	else if (dys == 1 && f->mask == MASK_RELU_AGAIN)
 		backward_out(f, at, c, pixels, part, 1, MASK_RELU_AGAIN, stream);
 	else if (dys == 1 && f->mask == MASK_RELU6_AGAIN)

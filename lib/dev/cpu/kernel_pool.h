@@ -56,6 +56,8 @@ static void maxpool(const struct pool_pass *f, int row)
 			set(f->to + o + k, best);
 			if (f->place)
 				NARROW(f->place + o + k, place);
+			if (f->place_wide)
+				*(bits *)(f->place_wide + o + k) = place;
 		}
 	}
 }
@@ -84,7 +86,9 @@ INLINE void pool_dx_row(const struct pool_pass *f, int row, int oy, int ky, cons
 				vec g = get(dy + k);
 
 				if (max)
-					g = keep(g, WIDEN(f->place + o + k) == place);
+					g = keep(g, (f->place ? WIDEN(f->place + o + k) :
+						     *(const bits *)(f->place_wide + o + k)) ==
+						    place);
 				else
 					g *= all(f->share[(size_t)oy * (size_t)f->x.out
 							  + (size_t)ox]);

@@ -49,6 +49,16 @@ INLINE vec choose(bits mask, vec yes, vec no)
 	return (vec)(((bits)yes & mask) | ((bits)no & ~mask));
 }
 
+/* The lanes of channels c .. that are below `channels`. */
+INLINE bits lanes_live(int c, int channels)
+{
+	bits lane = { 0 };
+
+	for (int l = 0; l < WIDTH; l++)
+		lane[l] = l;
+	return lane < channels - c;
+}
+
 INLINE void add_wide(double *sum, vec v)
 {
 	*(wide *)sum += __builtin_convertvector(v, wide);

@@ -17,7 +17,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { CPU_NONE, CPU_RELU, CPU_RELU6 };         /* activations inside passes */
+/* Activations inside passes; from CPU_CURVED on those that one body computes. */
+enum {
+	CPU_NONE, CPU_RELU, CPU_RELU6,
+	CPU_CURVED,
+	CPU_SIGMOID = CPU_CURVED, CPU_TANH, CPU_HARDSIGMOID, CPU_SWISH, CPU_GELU, CPU_HARDSWISH
+};
 
 /* y = act(affine(x[0]) + affine or plain x[1] + x[2] + ...) */
 struct forward_pass {
@@ -25,6 +30,7 @@ struct forward_pass {
 	int xs, affines;        /* of the first affines (0 .. 2) of x: */
 	const float *a[2], *b[2];       /* over channels */
 	int act, block;
+	int channels;           /* those behind are padding, and 0 whatever act makes of 0 */
 	int stream;             /* y is too large to be found in a cache again */
 	float *y;
 };
@@ -33,7 +39,10 @@ struct forward_pass {
 enum {
 	MASK_NONE,
 	MASK_RELU, MASK_RELU6,                  /* 0 < y (< 6) */
+	MASK_CURVED,                            /* times the slope of act, from y: its result,
+						   or what it read (act_dx_reads_x()) */
 	MASK_RELU_AGAIN, MASK_RELU6_AGAIN,      /* the same of a x[0] + b */
+	MASK_CURVED_AGAIN,
 };
 
 /*
@@ -42,13 +51,28 @@ enum {
  */
 struct backward_pass {
 	const float *dy[STEP_IN];
-	int dys, mask, block, stream;
-	const float *y;                 /* MASK_RELU, MASK_RELU6 */
+	int dys, mask, act, block, stream;
+	const float *y;                 /* MASK_RELU, MASK_RELU6, MASK_CURVED */
 	const float *a, *b;             /* AGAIN: over channels */
 	int sums;                       /* 0 .. 2 */
 	const float *x[2], *mean[2];
 	const float *scale, *shift, *slope;
 	float *g, *dx;                  /* NULL: not wanted */
+};
+
+enum { ACROSS_RUN = 64 };       /* pixels of a piece at most, in normalisations over channels */
+
+/* Pixels of a sample, with all of their channels: `plane` numbers from block to block. */
+struct across_pass {
+	const float *x, *dy;
+	float *y;                       /* or dx; NULL: not wanted */
+	const float *gain, *bias;
+	int channels, block;
+	size_t plane;
+	double eps;
+	int n;                          /* local response normalisation: program.h */
+	float alpha, beta, k;
+	float *row, *other;             /* room for the channels, with n zeros on both sides */
 };
 
 /* Axis of a sliding window. */
@@ -61,6 +85,7 @@ struct pool_pass {
 	const float *from;              /* a plane of x, or of dy */
 	float *to;                      /* a plane of y, or of dx */
 	uint8_t *place;                 /* maxima: a plane; forward: NULL if not wanted */
+	int32_t *place_wide;            /* in its stead for windows of more than 256 numbers */
 	const float *share;             /* averages: 1 / numbers of window, [out_h][out_w] */
 };
 
@@ -109,6 +134,12 @@ struct kernels {
 	void (*total)(const float *x, const float *y, size_t pixels, int block, double *part);
 	/* y = x g; spread: one pixel of g for all. */
 	void (*mul)(const float *x, const float *g, int spread, float *y, size_t pixels, int block);
+	/* Runs of at most ACROSS_RUN pixels. part: [2][channels rounded up to vectors], sums
+	 * of dy and of dy xhat. */
+	void (*layernorm)(const struct across_pass *, size_t at, int pixels);
+	void (*layernorm_dx)(const struct across_pass *, size_t at, int pixels, double *part);
+	void (*lrn)(const struct across_pass *, size_t at, int pixels);
+	void (*lrn_dx)(const struct across_pass *, size_t at, int pixels);
 	void (*maxpool)(const struct pool_pass *, int row);
 	void (*maxpool_dx)(const struct pool_pass *, int row);
 	void (*avgpool)(const struct pool_pass *, int row);

@@ -58,12 +58,11 @@ static struct layout walking(const struct device *dev, const struct program *p, 
 	return layout_walks(dev, v, l) ? l : blocked(dev, v->c);
 }
 
-static struct layout as_bytes(struct layout l)
+static struct layout as_type(struct layout l, enum dtype type)
 {
-	l.type = DTYPE_U8;
+	l.type = type;
 	return l;
 }
-
 
 /* The input's side of a convolution, given what arrives. */
 static struct layout conv_in(const struct device *dev, const struct conv_attr *a,
@@ -137,12 +136,14 @@ int cpu_layout(void *arg, const struct program *p, int step, struct layout *in,
 	case STEP_AVGPOOL:
 	case STEP_AVGPOOL_DX:
 	case STEP_DROPOUT:
+	case STEP_LAYERNORM:
+	case STEP_LRN:
 		alike(dev, p, s, 1, in, out);
 		break;
 	case STEP_MAXPOOL:
 		alike(dev, p, s, 1, in, out);
 		if (step_out(s, 1) >= 0)
-			out[1] = as_bytes(out[0]);
+			out[1] = as_type(out[0], out[1].type);
 		break;
 	case STEP_MAXPOOL_DX:
 		/* places were stored as the forward step liked it */
@@ -158,7 +159,12 @@ int cpu_layout(void *arg, const struct program *p, int step, struct layout *in,
 			in[k] = out[0];
 		break;
 	case STEP_MUL:
+		/* a master stays as it is */
+		alike(dev, p, s, p->value[s->in[1]].arena == ARENA_PARAM ? 1 : 2, in, out);
+		break;
 	case STEP_MUL_SUM:
+	case STEP_LAYERNORM_DX:
+	case STEP_LRN_DX:
 	case STEP_ACT_DX:
 	case STEP_BN_DX:
 		alike(dev, p, s, 2, in, out);
@@ -174,6 +180,8 @@ int cpu_layout(void *arg, const struct program *p, int step, struct layout *in,
 		out[0] = blocked(dev, p->value[s->out[0]].c);
 		break;
 	case STEP_SLICE:
+	case STEP_PAD:
+	case STEP_SHUFFLE:
 		in[0] = blocked(dev, p->value[s->in[0]].c);
 		out[0] = blocked(dev, p->value[s->out[0]].c);
 		break;

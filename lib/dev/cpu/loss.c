@@ -65,6 +65,7 @@ int cpu_xent(struct device *dev, const struct memory *m, const struct step *s)
 	const struct value *v = value_at(m, s->in[0]), *w = value_at(m, s->out[0]);
 	const float *x = memory_at(m, s->in[0]);
 	float *p = memory_at(m, s->out[0]), *losses = memory_at(m, s->out[1]);
+	const float *others = memory_at(m, step_in(s, 3));
 	int n, k, best, labelled;
 
 	(void)dev;
@@ -80,7 +81,8 @@ int cpu_xent(struct device *dev, const struct memory *m, const struct step *s)
 			loss -= target_class(&target, a, k) * log_p;
 		}
 		losses[value_place(value_at(m, s->out[1]), n, 0, 0, 0)] =
-			labelled ? (float)(a->weight * loss) : 0;
+			(labelled ? (float)(a->weight * loss) : 0) + (others ?
+			others[value_place(value_at(m, s->in[3]), n, 0, 0, 0)] : 0);
 		losses[value_place(value_at(m, s->out[1]), n, 1, 0, 0)] = best == target.label[0];
 	}
 	return 0;

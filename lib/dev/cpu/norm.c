@@ -189,6 +189,7 @@ void forward_run(struct device *dev, const struct value *v, const struct forward
 	struct pass_job j = { dev, planes_of(v), &pass, NULL };
 
 	pass.block = j.planes.block;
+	pass.channels = v->c;
 	pass.stream = value_streams(v);
 	each(dev, planes_pieces(&j.planes), forward_piece, &j);
 }

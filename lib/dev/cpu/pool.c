@@ -73,9 +73,12 @@ static void pool_piece(void *context, size_t i)
 	f.to = (float *)memory_at(j->m, s->out[0]) + plane * (size_t)to->h * (size_t)to->w * block;
 	if (place >= 0) {
 		const struct value *v = value_at(j->m, place);
+		size_t at = plane * (size_t)v->h * (size_t)v->w * block;
 
-		f.place = (uint8_t *)memory_at(j->m, place) +
-			  plane * (size_t)v->h * (size_t)v->w * block;
+		if (v->lay.type == DTYPE_U8)
+			f.place = (uint8_t *)memory_at(j->m, place) + at;
+		else
+			f.place_wide = (int32_t *)memory_at(j->m, place) + at;
 	}
 	j->kernel(&f, (int)(i % (size_t)j->rows));
 }
@@ -114,10 +117,6 @@ int pool_prepare(struct device *dev, struct program *p, int step)
 	struct pool_own *own;
 
 	(void)dev;
-	if (max && (s->kind == STEP_MAXPOOL_DX || step_out(s, 1) >= 0) &&
-	    (int64_t)a->window.k[0] * a->window.k[1] > 256)
-		return fail("cpu: %s: a window of %dx%d has more than 256 places",
-			    step_name(s->kind), a->window.k[0], a->window.k[1]);
 	TRY(how_choose(s, "own"));
 	own = own_add(p, s, sizeof *own, pool_run);
 	if (!own)

@@ -69,6 +69,39 @@ int ref_cat(const struct memory *m, const struct step *s)
 	return 0;
 }
 
+int ref_pad(const struct memory *m, const struct step *s)
+{
+	const struct pad_attr *a = s->attr;
+	struct view x = view_of(m, s->in[0]), y = view_of(m, s->out[0]);
+	int n, c, i, j;
+
+	for (n = 0; n < y.v->n; n++)
+		for (c = 0; c < y.v->c; c++)
+			for (i = 0; i < y.v->h; i++)
+				for (j = 0; j < y.v->w; j++) {
+					int xc = c - a->front, xi = i - a->top, xj = j - a->left;
+					int inside = xc >= 0 && xc < x.v->c && xi >= 0 &&
+						     xi < x.v->h && xj >= 0 && xj < x.v->w;
+
+					*view_pixel(&y, view_plane(&y, n, c), i, j) = !inside ? 0 :
+						*view_pixel(&x, view_plane(&x, n, xc), xi, xj);
+				}
+	return 0;
+}
+
+/* From place (r, k) of a matrix of `groups` rows to (k, r). */
+int ref_shuffle(const struct memory *m, const struct step *s)
+{
+	struct view x = view_of(m, s->in[0]), y = view_of(m, s->out[0]);
+	int groups = ((const struct shuffle_attr *)s->attr)->groups, across = x.v->c / groups;
+	int r, k;
+
+	for (r = 0; r < groups; r++)
+		for (k = 0; k < across; k++)
+			copy_channels(&x, r * across + k, &y, k * groups + r, 1);
+	return 0;
+}
+
 int ref_slice(const struct memory *m, const struct step *s)
 {
 	const struct slice_attr *a = s->attr;

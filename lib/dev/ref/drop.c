@@ -7,10 +7,14 @@ static void drop_sample(const struct memory *m, const struct dropout_attr *a, in
 			const struct view *x, const struct view *y)
 {
 	size_t numbers = (size_t)a->c * (size_t)a->h * (size_t)a->w, k = 0;
-	float scale = dropout_scale(a);
+	float scale = dropout_scale(a, memory_control(m));
 	unsigned char keep[DRAWS];
 	int c, i, j;
 
+	if (a->whole) {
+		dropout_draw(a, memory_control(m), n, 0, 1, keep);
+		memset(keep + 1, keep[0], DRAWS - 1);
+	}
 	for (c = 0; c < a->c; c++) {
 		float *from = view_plane(x, n, c), *to = view_plane(y, n, c);
 
@@ -18,7 +22,7 @@ static void drop_sample(const struct memory *m, const struct dropout_attr *a, in
 			for (j = 0; j < a->w; j++, k++) {
 				size_t left = numbers - k;
 
-				if (k % DRAWS == 0)
+				if (k % DRAWS == 0 && !a->whole)
 					dropout_draw(a, memory_control(m), n, k,
 						     left < DRAWS ? left : DRAWS, keep);
 				*view_pixel(y, to, i, j) = !keep[k % DRAWS] ? 0 :

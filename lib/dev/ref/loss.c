@@ -66,6 +66,7 @@ int ref_xent(const struct memory *m, const struct step *s)
 	const struct xent_attr *a = s->attr;
 	struct view x = view_of(m, s->in[0]), p = view_of(m, s->out[0]);
 	struct view losses = view_of(m, s->out[1]);
+	int others = s->ins > 3 ? s->in[3] : -1;
 	int n, k, best, labelled;
 
 	for (n = 0; n < x.v->n; n++) {
@@ -80,6 +81,11 @@ int ref_xent(const struct memory *m, const struct step *s)
 			loss -= target_class(&target, a, k) * log_p;
 		}
 		*view_plane(&losses, n, 0) = labelled ? (float)(a->weight * loss) : 0;
+		if (others >= 0) {
+			struct view other = view_of(m, others);
+
+			*view_plane(&losses, n, 0) += *view_plane(&other, n, 0);
+		}
 		*view_plane(&losses, n, 1) = best == target.label[0];
 	}
 	return 0;

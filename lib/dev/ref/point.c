@@ -7,13 +7,16 @@
 /* The result of a number of each operand. */
 typedef float point(const float *x, const struct step *);
 
-/* As view_of, for an operand that may be one pixel for all of an image. */
+/* As view_of, for an operand that may be one pixel for all of an image, or one for all
+ * images (a master). */
 static struct view view_wide(const struct memory *m, int value, const struct value *as)
 {
 	struct view view = view_of(m, value);
 
 	if (view.v->h == 1 && view.v->w == 1 && (as->h > 1 || as->w > 1))
 		view.h = view.w = 0;
+	if (view.v->n == 1)
+		view.n = 0;
 	return view;
 }
 
@@ -62,7 +65,7 @@ static float act(const float *number, const struct step *s)
 	case OP_SWISH:
 		return (float)(x / (1 + exp(-x)));
 	case OP_GELU:
-		return (float)(x * 0.5 * (1 + erf(x * 0.70710678118654752440)));
+		return (float)(x * 0.5 * erfc(-x * 0.70710678118654752440));
 	case OP_HARDSWISH:
 		return (float)(x * clip(x + 3, 0, 6) / 6);
 	case OP_HARDSIGMOID:
@@ -77,10 +80,10 @@ int ref_act(const struct memory *m, const struct step *s)
 	return each(m, s, act);
 }
 
-/* The slope from the result y alone. */
+/* dy times the slope, from the result y or from what was read, x (act_dx_reads_x()). */
 static float act_dx(const float *number, const struct step *s)
 {
-	double dy = number[0], y = number[1];
+	double dy = number[0], y = number[1], x = y, phi, sigmoid;
 
 	switch (((const struct act_attr *)s->attr)->act) {
 	case OP_RELU:
@@ -93,6 +96,14 @@ static float act_dx(const float *number, const struct step *s)
 		return (float)(dy * (1 - y * y));
 	case OP_HARDSIGMOID:
 		return (float)(y > 0 && y < 1 ? dy / 6 : 0);
+	case OP_SWISH:
+		sigmoid = 1 / (1 + exp(-x));
+		return (float)(dy * sigmoid * (1 + x * (1 - sigmoid)));
+	case OP_GELU:
+		phi = 0.5 * erfc(-x * 0.70710678118654752440);
+		return (float)(dy * (phi + x * exp(-x * x / 2) * 0.39894228040143267794));
+	case OP_HARDSWISH:
+		return (float)(x <= -3 ? 0 : x >= 3 ? dy : dy * (2 * x + 3) / 6);
 	default:
 		return NAN;
 	}

@@ -9,10 +9,25 @@ static int tap(const struct window *win, int axis, int o, int k)
 	return o * win->s[axis] + k * win->dilation[axis] - win->before[axis];
 }
 
-static uint8_t *place_of(const struct memory *m, int value, int n, int c, int y, int x)
+/* Which of a window's numbers won. */
+static int place_get(const struct memory *m, int value, int n, int c, int y, int x)
 {
-	return (uint8_t *)memory_at(m, value) +
-	       value_place(&m->program->value[value], n, c, y, x);
+	const struct value *v = &m->program->value[value];
+	size_t at = value_place(v, n, c, y, x);
+
+	return v->lay.type == DTYPE_I32 ? ((const int32_t *)memory_at(m, value))[at]
+					: ((const uint8_t *)memory_at(m, value))[at];
+}
+
+static void place_set(const struct memory *m, int value, int n, int c, int y, int x, int place)
+{
+	const struct value *v = &m->program->value[value];
+	size_t at = value_place(v, n, c, y, x);
+
+	if (v->lay.type == DTYPE_I32)
+		((int32_t *)memory_at(m, value))[at] = place;
+	else
+		((uint8_t *)memory_at(m, value))[at] = (uint8_t)place;
 }
 
 /* The largest of a window, the first of equals; NaN is larger than all. *place: which,
@@ -59,7 +74,7 @@ int ref_maxpool(const struct memory *m, const struct step *s)
 					*view_pixel(&y, to, i, j) =
 						window_max(a, &x, from, i, j, &place);
 					if (places >= 0)
-						*place_of(m, places, n, c, i, j) = (uint8_t)place;
+						place_set(m, places, n, c, i, j, place);
 				}
 		}
 	}
@@ -91,7 +106,7 @@ static double max_dx_sum(const struct memory *m, const struct step *s, const str
 	covering(win, 1, x, a->out_w, &from_j, &to_j);
 	for (i = from_i; i < to_i; i++)
 		for (j = from_j; j < to_j; j++) {
-			int place = *place_of(m, s->in[1], n, c, i, j);
+			int place = place_get(m, s->in[1], n, c, i, j);
 
 			if (tap(win, 0, i, place / win->k[1]) == y &&
 			    tap(win, 1, j, place % win->k[1]) == x)

@@ -25,6 +25,10 @@ static ref_step *const ref_steps[STEP_KINDS] = {
 	[STEP_MUL] = ref_mul,
 	[STEP_CAT] = ref_cat,
 	[STEP_SLICE] = ref_slice,
+	[STEP_PAD] = ref_pad,
+	[STEP_SHUFFLE] = ref_shuffle,
+	[STEP_LAYERNORM] = ref_layernorm,
+	[STEP_LRN] = ref_lrn,
 	[STEP_MAXPOOL] = ref_maxpool,
 	[STEP_AVGPOOL] = ref_avgpool,
 	[STEP_DROPOUT] = ref_dropout,
@@ -34,6 +38,8 @@ static ref_step *const ref_steps[STEP_KINDS] = {
 	[STEP_BN_SUMS] = ref_bn_sums,
 	[STEP_BN_DX] = ref_bn_dx,
 	[STEP_MUL_SUM] = ref_mul_sum,
+	[STEP_LAYERNORM_DX] = ref_layernorm_dx,
+	[STEP_LRN_DX] = ref_lrn_dx,
 	[STEP_MAXPOOL_DX] = ref_maxpool_dx,
 	[STEP_AVGPOOL_DX] = ref_avgpool_dx,
 	[STEP_COPY] = ref_copy,
@@ -80,20 +86,10 @@ static int check_types(const struct program *p, const struct step *s)
 
 static int check_step(const struct program *p, const struct step *s)
 {
-	const struct act_attr *act = s->attr;
-	const struct pool_attr *pool = s->attr;
 	const struct xent_attr *xent = s->attr;
 
 	if (s->kind != STEP_COPY)
 		TRY(check_types(p, s));
-	if (s->kind == STEP_ACT_DX && act->act != OP_RELU && act->act != OP_RELU6 &&
-	    act->act != OP_SIGMOID && act->act != OP_TANH && act->act != OP_HARDSIGMOID)
-		return fail("ref: %s: this activation's slope does not follow from its result",
-			    step_name(s->kind));
-	if (s->kind == STEP_MAXPOOL && s->outs > 1 && s->out[1] >= 0 &&
-	    (int64_t)pool->window.k[0] * pool->window.k[1] > 256)
-		return fail("ref: %s: a window of %dx%d has more than 256 places",
-			    step_name(s->kind), pool->window.k[0], pool->window.k[1]);
 	if (s->kind == STEP_INPUT && p->value[s->out[0]].c > 4)
 		return fail("ref: %s: %d channels of pixels, at most 4", step_name(s->kind),
 			    p->value[s->out[0]].c);
@@ -114,6 +110,8 @@ static int ref_prepare(void *dev, struct program *p, int step)
 	TRY(check_step(p, s));
 	if (s->kind == STEP_CONV || s->kind == STEP_CONV_DX || s->kind == STEP_CONV_DW)
 		TRY(ref_conv_prepare(s));
+	if (s->kind == STEP_LAYERNORM_DX)
+		TRY(ref_layernorm_prepare(p, s));
 	strcpy(s->how, "plain");
 	return 0;
 }

@@ -15,13 +15,16 @@ ref_step ref_conv, ref_conv_dx, ref_conv_dw, ref_channel_sum;
 ref_step ref_stats, ref_coef, ref_affine, ref_bn_sums, ref_bn_dx, ref_track;
 ref_step ref_act, ref_act_dx, ref_add, ref_mul, ref_mul_sum;
 ref_step ref_maxpool, ref_maxpool_dx, ref_avgpool, ref_avgpool_dx;
-ref_step ref_input, ref_copy, ref_cat, ref_slice;
+ref_step ref_input, ref_copy, ref_cat, ref_slice, ref_pad, ref_shuffle;
+ref_step ref_layernorm, ref_layernorm_dx, ref_lrn, ref_lrn_dx;
 ref_step ref_dropout;
 ref_step ref_xent, ref_xent_dx;
 ref_step ref_update;
 
 /* Asks for the workspace of a convolution. */
 int ref_conv_prepare(struct step *);
+/* Of sums over pixels. */
+int ref_layernorm_prepare(const struct program *, struct step *);
 
 /* A stored value with its strides in numbers: n, and h, w of one channel. */
 struct view {
