@@ -2,7 +2,7 @@
 # The list of steps that net-cat shows: the reference device's to the letter, the
 # CPU's by what is in it (its kernels depend on the machine).
 . "${0%/*}/lib.sh"
-plan 17
+plan 18
 golden=$TESTS/golden/program
 net=$golden/block.net
 
@@ -14,14 +14,15 @@ check_same 'the same twice' "net-cat --steps -d ref resnet50" "net-cat --steps -
 check_same 'a line a step in order' "seq 0 96" \
 	"net-cat --steps -d ref -b 2 '$net' | awk '{ print \$1 }'"
 
-printf 'input 4 4 3\nnet = a: conv 3 4\n    | swish | b: linear 10\n' >swish.net
-check_status 1 'an op that does not train is refused' 'net-cat --steps -d ref swish.net'
-said 'with its line' 'line 3: swish: this op is read, counted and shown'
+printf 'input 4 4 3\nnet = a: conv 3 4\n    | swish | b: conv 3 classes\n' >wide.net
+check_status 1 'a network that does not end in one pixel is refused' \
+	'net-cat --steps -d ref --set classes=10 wide.net'
+said 'with its line' 'line 3: b.conv: the network ends in 4x4x10'
 check_status 1 'an unknown rewrite is refused' "net-cat --steps -d ref --without fusion '$net'"
 said 'with those there are' "no rewrite 'fusion' \(pointwise, gradient, recompute, winograd, all\)"
 
 if [ ! -e "$BIN/millrace-cpu.so" ]; then
-	skip 9 'no plug-in for the CPU'
+	skip 10 'no plug-in for the CPU'
 	exit 0
 fi
 check 'the CPU takes a projected block whole' \
@@ -29,6 +30,14 @@ check 'the CPU takes a projected block whole' \
 check 'and recomputes activations behind batch norm' \
 	"grep -q 'B  .affine act act_dx bn_sums. .* u4,ab5,dt6,m5>s5,dg5,db5 ' cpu &&
 	grep -q 'B  .affine act act_dx bn_dx. .* u4,ab5,dt6,m5,g5,s5>du4 ' cpu"
+printf 'input 8 8 3\nnet = a: [conv 3 16 | bn | swish | conv 3 16 | bn | swish | linear 10]\n' >swish.net
+check 'also such whose slope is not in their result: it is not stored' \
+	"net-cat --steps -d cpu -b 2 swish.net >cpu &&
+	grep -q 'F  .affine act. .*,ab2>t3 ' cpu &&
+	grep -q 'B  .affine act_dx bn_sums. .* u1,ab2,dt3,m2>s2,dg2,db2 ' cpu &&
+	grep -q 'B  .affine act_dx bn_dx. .* u1,ab2,dt3,m2,g2,s2>du1 ' cpu &&
+	! grep -q '  v2' cpu"
+net-cat --steps -d cpu -b 2 "$net" >cpu
 check 'and sums a gradient, masks it and makes both sums in one' \
 	"grep -q 'B  .add act_dx bn_sums bn_sums. .* dz18,dt12.2,t12,u9,m10,u7,m8>dz11,' cpu"
 check 'weights are packed for kernels' "grep -q ' P  pack .* packed@' cpu"
