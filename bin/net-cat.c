@@ -12,9 +12,10 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct wish {
-	int count, table, flat, params, zoo, steps, memory, features;
+	int count, table, flat, params, dot, zoo, steps, memory, features;
 	int evaluation;
 	int64_t batch, threads;
 	const char *device, *without;
@@ -26,6 +27,7 @@ static const char more[] =
 	"  net-cat --count resnet18\n"
 	"  net-cat --set depth=101 resnet\n"
 	"  net-cat --flat my.net | net-cat -\n"
+	"  net-cat --dot resnet18 | dot -Tsvg >resnet18.svg\n"
 	"  net-cat --steps -d cpu -b 16 resnet50\n";
 
 /* A network that cannot be read is bad data; so is a name that is nowhere. */
@@ -60,26 +62,36 @@ static const char *brief(char buffer[32], int64_t n)
 	return buffer;
 }
 
+/* What a line of the list says besides its name. */
+static void show_entry(const struct zoo_entry *e, int width)
+{
+	struct graph *g = net_load(e->name, NULL, 0);
+	char input[32], params[32], madds[32];
+
+	if (!g)
+		die_why(STATUS_BAD);
+	snprintf(input, sizeof(input), "%dx%dx%d", g->input.h, g->input.w, g->input.c);
+	printf("%-*s  %-9s  %10s  %13s  %s\n", width, e->name, input,
+	       brief(params, graph_count(g, 1, 0)), brief(madds, graph_madds(g, 0)), e->about);
+	graph_free(g);
+}
+
 static void show_zoo(void)
 {
 	struct zoo z;
+	int width = 0;
 
 	if (zoo_list(&z) < 0)
 		die_why(STATUS_SYSTEM);
-	printf("%-18s  %-11s  %10s  %13s\n", "network", "input", "parameters", "multiply-adds");
 	for (int i = 0; i < z.count; i++) {
-		const struct zoo_entry *e = &z.entry[i];
-		struct graph *g = net_load(e->name, NULL, 0);
-		char input[32], params[32], madds[32];
+		int n = (int)strlen(z.entry[i].name);
 
-		if (!g)
-			die_why(STATUS_BAD);
-		snprintf(input, sizeof(input), "%dx%dx%d", g->input.h, g->input.w, g->input.c);
-		printf("%-18s  %-11s  %10s  %13s  %s\n", e->name, input,
-		       brief(params, graph_count(g, 1, 0)), brief(madds, graph_madds(g, 0)),
-		       e->about);
-		graph_free(g);
+		width = n > width ? n : width;
 	}
+	printf("%-*s  %-9s  %10s  %13s  %s\n", width, "network", "input", "parameters",
+	       "multiply-adds", "paper");
+	for (int i = 0; i < z.count; i++)
+		show_entry(&z.entry[i], width);
 	zoo_release(&z);
 }
 
@@ -142,6 +154,8 @@ static void show(const struct graph *g, const struct wish *w)
 		printf("%" PRId64 "\n", graph_count(g, 1, 0));
 	if (w->flat && net_write_flat(g, &t) < 0)
 		die_why(STATUS_BAD);
+	if (w->dot && net_write_dot(g, &t) < 0)
+		die_why(STATUS_SYSTEM);
 	if (w->params)
 		net_write_params(g, &t);
 	if (w->table)
@@ -161,6 +175,7 @@ int main(int argc, char **argv)
 		{ "flat", 0, OPT_FLAG, &w.flat, NULL, "the expansion, in the same language" },
 		{ "params", 0, OPT_FLAG, &w.params, NULL,
 		  "a line a parameter: name, shape, class, distribution" },
+		{ "dot", 0, OPT_FLAG, &w.dot, NULL, "a drawing, for Graphviz" },
 		{ "zoo", 0, OPT_FLAG, &w.zoo, NULL, "list the networks that come along" },
 		{ "set", 0, OPT_LIST, &w.set, "NAME=VALUE",
 		  "a parameter of the network, as depth=101, classes=10" },
@@ -207,7 +222,7 @@ int main(int argc, char **argv)
 		usage_error("no network: a file, or a name that --zoo lists");
 	if (w.batch < 1 || w.batch > INT_MAX)
 		usage_error("-b: at least one sample");
-	w.table = w.table || !(w.count || w.flat || w.params || w.steps || w.memory);
+	w.table = w.table || !(w.count || w.flat || w.params || w.dot || w.steps || w.memory);
 	g = load(argv[operand], &w);
 	show(g, &w);
 	graph_free(g);

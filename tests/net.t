@@ -1,5 +1,5 @@
 . "${0%/*}/lib.sh"
-plan 31
+plan 35
 
 texts=$TESTS/golden/net/texts
 printf 'param n = 4\ninput 8 8 3\nnet = a: conv 3 n | relu\n' >a.net
@@ -39,6 +39,25 @@ check 'no line of a table is longer than 100 columns' '
 	done | awk "length > 100 { print; bad = 1 } END { exit bad }"'
 check 'all of the zoo expands' 'net-cat --zoo'
 said 'and is described' '^cifar_fast +32x32x3 +1.65M +95.3M  ResNet-9'
+check 'its list fits 100 columns' 'net-cat --zoo | awk "length > 100 { print; bad = 1 } END { exit bad }"'
+check 'and has each line of names' '
+	net-cat --zoo | awk "NR > 1 { print \$1 }" >listed
+	awk "NF && !/^#/ { print \$1 }" "$ROOT/lib/zoo/names" >named
+	cmp listed named'
+check_same 'a drawing' 'net-cat --dot a.net' "cat <<'END'
+digraph network {
+	graph [ranksep=0.3, nodesep=0.25];
+	node [shape=box, style=filled, fontname=\"Helvetica\", fontsize=11, height=0.3, margin=\"0.1,0.05\"];
+	edge [fontname=\"Helvetica\", fontsize=9, arrowsize=0.6];
+	n0 [label=\"input\", fillcolor=\"#f2f2f2\"];
+	n1 [label=\"a\\nconv 3 4\\nrelu\", fillcolor=\"#dbe9f6\"];
+	n0 -> n1 [label=\" 8x8x3\"];
+	out0 [label=\"logits\", shape=plaintext, style=\"\"];
+	n1 -> out0 [label=\" 8x8x4\"];
+}
+END"
+check_same '--set works on a prefixed name' 'net-cat --count --set classes=1000 slim_resnet_v1_50' \
+	'echo 25557032'
 check 'each file of the zoo can be named' '
 	for f in "$ROOT"/lib/zoo/*.net; do
 		f=${f##*/}

@@ -23,6 +23,10 @@ struct graph *net_read(const char *file, const char *text, size_t bytes,
  * for what the language has no flat form of: a head within a head. */
 int net_write_flat(const struct graph *, struct text *);
 
+/* A drawing in the language of Graphviz: boxes of a step with its norm and activation,
+ * shapes along the edges, auxiliary heads dashed. 0, or -1: no memory. */
+int net_write_dot(const struct graph *, struct text *);
+
 /* Layers with output, parameters and multiply-adds, at most 100 columns; then sums. */
 void net_write_table(const struct graph *, struct text *);
 
