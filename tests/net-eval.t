@@ -74,7 +74,7 @@ printf '4 %s\n8 photos/cut.jpg\n' "$good" |
 	tfrec-pack -q --no-shuffle --classes classes.txt -o bad --list /dev/stdin 2>pack.txt || cat pack.txt
 check 'a sample that could not be decoded counts as wrong and is reported' \
 	"tfrec-cat bad-* | img-augment --max-bad 1 'grey | crop 28' 2>/dev/null |
-	 net-eval --json $c >bad.json && grep -q '\"samples\": 2,.*\"bad\": 1' bad.json"
+	 net-eval --json $c >scored.json && grep -q '\"samples\": 2,.*\"bad\": 1' scored.json"
 check_status 4 'a stream cut short: no scores' "head -c 20000 all.mrb | net-eval $c >out"
 check 'nothing was printed' 'test ! -s out'
 check_status 4 'upstream killed: likewise' \
