@@ -1,6 +1,6 @@
 /*
  * Whole networks: a backend's losses, gradients and updated parameters against ref's,
- * with all brackets and with none; two devices against one with the whole batch;
+ * with all brackets and with none; that all of them learn; two devices against one with the whole batch;
  * the same bytes twice; and that a device which fails lets the others go.
  *
  * Tolerance: a gradient that went through twenty steps of fp32 is off by some 1e-6 of
@@ -215,6 +215,60 @@ static int against_ref(const char *backend, int net, const char *without)
 	return bad;
 }
 
+/* Mean loss of the batch, heads included. */
+static double mean_loss(struct run *r)
+{
+	size_t n, i;
+	float *losses = get(r, r->p->losses, &n);
+	double sum = 0;
+
+	for (i = 0; i < n; i += 2)
+		sum += losses[i];
+	free(losses);
+	return sum / BATCH;
+}
+
+/* The same four samples again and again: they are learned, and alike on both. */
+static int learns(int net)
+{
+	struct graph *g = net_of(nets[net].text, NULL, "classes=5");
+	struct program_options o = options_of(1, BATCH);
+	static const char *const backend[2] = { "ref", "cpu" };
+	double loss[2] = { 0 }, first = 0, apart_most = 0, last = 0;
+	struct run run[2];
+
+	for (int k = 0; k < 2; k++) {
+		run_open(&run[k], backend[k]);
+		run_make(&run[k], g, &o);
+	}
+	for (int step = 0; step < 40; step++) {
+		struct control c = { .seed = 5, .stride = 1, .step = step, .lr = 5e-3,
+				     .count = BATCH };
+
+		for (int k = 0; k < 2; k++) {
+			put_input(&run[k], 0, 1, BATCH);
+			MUST(run[k].b->put(run[k].dev, run[k].p, run[k].p->control, &c));
+			run_step(&run[k]);
+			if (run[k].status)
+				fail_msg("%s", run[k].why);
+			loss[k] = mean_loss(&run[k]);
+		}
+		first = step ? first : loss[0];
+		/* rounding grows from step to step */
+		if (step < 8)
+			apart_most = fmax(apart_most, fabs(loss[1] - loss[0]) / first);
+		last = fmax(loss[0], loss[1]);
+	}
+	run_close(&run[0]);
+	run_close(&run[1]);
+	graph_free(g);
+	if (apart_most < 1e-4 && last < 0.75 * first)
+		return 0;
+	print_error("%s: loss %.3f to %.3f, %.2g apart\n", nets[net].name, first, last,
+		    apart_most);
+	return 1;
+}
+
 static void need(const char *backend)
 {
 	if (small_backend(backend))
@@ -234,6 +288,17 @@ static void cpu_against_ref(void **state)
 		bad += against_ref("cpu", i, "recompute");
 		bad += against_ref("cpu", i, "all");
 	}
+	assert_int_equal(bad, 0);
+}
+
+static void every_op_learns(void **state)
+{
+	int i, bad = 0;
+
+	(void)state;
+	need("cpu");
+	for (i = 0; i < NETS; i++)
+		bad += learns(i);
 	assert_int_equal(bad, 0);
 }
 
@@ -388,6 +453,7 @@ int main(void)
 		cmocka_unit_test(ref_two_devices),
 		cmocka_unit_test(ref_failure),
 		cmocka_unit_test(cpu_against_ref),
+		cmocka_unit_test(every_op_learns),
 		cmocka_unit_test(cpu_two_devices),
 		cmocka_unit_test(cpu_same_bytes),
 		cmocka_unit_test(cpu_failure),
