@@ -1,7 +1,8 @@
 # Millrace. GNU make.
 #
 #   make deps       installs what is missing (apt)
-#   make            builds the programs and the CPU plug-in into bin/
+#   make            builds the programs and the plug-ins into bin/; that of CUDA only
+#                   where the toolkit (nvcc), cuDNN 9 and NCCL are: CUDA=/usr/local/cuda
 #   make demo       trains, evaluates and averages a small network on real images
 #   make check      runs the tests; SAN=1: under the address and undefined sanitizers
 #   make bench      prints ratios against other software (needs make interop once)
@@ -29,10 +30,16 @@ ALL_CFLAGS := -std=c11 -fPIC -pthread $(WARN) $(CFLAGS) $(SANITIZE)
 EXACT := -ffp-contract=off
 
 PROGRAMS := $(patsubst bin/%.c,$(BIN)/%,$(wildcard bin/*.c))
-PLUGINS := $(BIN)/millrace-cpu.so
+# The CUDA plug-in is built where the toolkit and cuDNN are.
+CUDA ?= /usr/local/cuda
+NVCC ?= $(firstword $(wildcard $(CUDA)/bin/nvcc) $(shell command -v nvcc 2>/dev/null))
+HAVE_CUDA := $(if $(TSAN),,$(and $(NVCC),$(wildcard $(CUDA)/include/cudnn.h),\
+	$(wildcard $(CUDA)/include/nccl.h),$(wildcard $(CUDA)/lib64/libcudart_static.a)))
+PLUGINS := $(BIN)/millrace-cpu.so $(if $(HAVE_CUDA),$(BIN)/millrace-cuda.so)
 LAYERS := base data net dev dev/ref train cli
 OBJECTS := $(patsubst lib/%.c,$(BUILD)/%.o,$(wildcard $(LAYERS:%=lib/%/*.c))) $(BUILD)/gen/example.pb-c.o
 CPU_OBJECTS := $(patsubst lib/%.c,$(BUILD)/%.o,$(wildcard lib/dev/cpu/*.c))
+CUDA_OBJECTS := $(patsubst lib/%.c,$(BUILD)/%.o,$(wildcard lib/dev/cuda/*.c))
 
 # What each program links besides the C library; all others only $(LIBS).
 LIBS := -lisal -ljansson -lm
@@ -81,6 +88,18 @@ $(PROGRAMS): $(BIN)/%: $(BUILD)/bin-%.o $(BUILD)/lib.a
 $(BIN)/millrace-cpu.so: $(CPU_OBJECTS)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -o $@ $^ -ldnnl -lgomp -lm
+
+# Likewise. cuDNN and NCCL are opened at run time, so that it loads where they are not.
+CUDA_FLAGS := -isystem $(CUDA)/include -DCUDA_LIBS='"$(CUDA)/lib64"'
+$(CUDA_OBJECTS): override CPPFLAGS += $(CUDA_FLAGS)
+$(BUILD)/dev/cuda/kernels.cu.o: lib/dev/cuda/kernels.cu $(wildcard lib/dev/cuda/*.cuh lib/dev/cuda/kernels.h)
+	@mkdir -p $(@D)
+	$(NVCC) -std=c++17 -O3 -Ilib -gencode arch=compute_80,code=compute_80 \
+		-gencode arch=compute_90,code=sm_90 -Xcompiler -fPIC,-Wall,-fno-exceptions -c -o $@ $<
+$(BIN)/millrace-cuda.so: $(CUDA_OBJECTS) $(BUILD)/dev/cuda/kernels.cu.o
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -o $@ $^ $(CUDA)/lib64/libcudart_static.a \
+		-Wl,-Bstatic -lstdc++ -Wl,-Bdynamic -ldl -lrt -lm
 
 $(BUILD)/gen/example.pb-c.c $(BUILD)/gen/example.pb-c.h &: lib/data/example.proto
 	@mkdir -p $(BUILD)/gen
@@ -148,4 +167,4 @@ uninstall:
 clean:
 	rm -rf build build-* demo $(patsubst bin/%.c,bin/%,$(wildcard bin/*.c)) bin/*.so
 
--include $(OBJECTS:.o=.d) $(CPU_OBJECTS:.o=.d) $(PROGRAMS:$(BIN)/%=$(BUILD)/bin-%.d) $(UNITS:=.d) $(SHARED_TESTS:.o=.d)
+-include $(OBJECTS:.o=.d) $(CPU_OBJECTS:.o=.d) $(CUDA_OBJECTS:.o=.d) $(PROGRAMS:$(BIN)/%=$(BUILD)/bin-%.d) $(UNITS:=.d) $(SHARED_TESTS:.o=.d)

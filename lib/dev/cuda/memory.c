@@ -1,0 +1,259 @@
+/* Memory of programs on a device, and what moves to and from it. */
+#include "dev/cuda/cuda.h"
+
+#include "base/fail.h"
+#include "dev/cuda/vendor.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+/* ---- bind ---- */
+
+static int arena_shared(int arena)
+{
+	return arena == ARENA_PARAM || arena == ARENA_GRAD || arena == ARENA_STATE ||
+	       arena == ARENA_CONTROL;
+}
+
+static void recordings_free(struct bound *b)
+{
+	for (int k = 0; k < RECORDINGS; k++)
+		if (b->recording[k].graph)
+			cudaGraphExecDestroy(b->recording[k].graph);
+	memset(b->recording, 0, sizeof b->recording);
+}
+
+static void bound_free(struct bound *b)
+{
+	recordings_free(b);
+	for (int a = 0; a < ARENAS; a++)
+		cudaFree(b->owned[a]);
+	cudaFree(b->chunk);
+	free(b);
+}
+
+static int arenas_take(struct bound *b, const struct program *p)
+{
+	for (int a = ARENA_PARAM; a < ARENAS; a++) {
+		if (!p->arena[a] || (b->memory.shares && arena_shared(a)))
+			continue;
+		TRY(cuda_check(cudaMalloc(&b->owned[a], p->arena[a]), "memory"));
+		TRY(cuda_check(cudaMemset(b->owned[a], 0, p->arena[a]), "memory"));
+		b->memory.arena[a] = b->owned[a];
+	}
+	return 0;
+}
+
+/* The parts in common must lie at the same places. */
+static int same_masters(const struct program *p, const struct program *other)
+{
+	for (int a = ARENA_PARAM; a < ARENAS; a++)
+		if (arena_shared(a) && p->arena[a] > other->arena[a])
+			return fail("%zu bytes, but %zu in the program shared with", p->arena[a],
+				    other->arena[a]);
+	for (int i = 0; p->graph && i < p->graph->params; i++)
+		if (p->master[i] >= 0 && other->master[i] >= 0 &&
+		    p->value[p->master[i]].at != other->value[other->master[i]].at)
+			return fail("%s: not at the same place in the program shared with",
+				    p->graph->param[i].name);
+	return 0;
+}
+
+static struct memory *memory_find(const struct device *dev, const struct program *p)
+{
+	struct memory *m = dev->host.memory;
+
+	while (m && m->program != p)
+		m = m->next;
+	return m;
+}
+
+static int control_begin(const struct device *dev, struct bound *b)
+{
+	double scale = dev->type == DTYPE_F16 ? 65536 : 1;
+	unsigned char *control = b->memory.arena[ARENA_CONTROL];
+
+	if (!b->owned[ARENA_CONTROL])
+		return 0;
+	return cuda_check(cudaMemcpy(control + offsetof(struct control, loss_scale), &scale,
+				     sizeof scale, cudaMemcpyHostToDevice), "control block");
+}
+
+static int fits(const struct device *dev, const struct program *p)
+{
+	size_t available = 0, all = 0;
+	char where[24] = "cuda:";
+
+	where[5] = (char)('0' + dev->ordinal % 10);
+	TRY(cuda_check(cudaMemGetInfo(&available, &all), "memory"));
+	return program_fits(p, available, where);
+}
+
+int cuda_bind(struct device *dev, struct program *p, struct program *shares)
+{
+	struct memory *owner = NULL, *old = memory_find(dev, p);
+	struct bound *b;
+	int status;
+
+	if (dev->ordinal < 0)
+		return fail("cuda: a device to look at: steps can be shown, but not be run");
+	TRY(cuda_check(cudaSetDevice(dev->ordinal), "device"));
+	if (shares) {
+		owner = memory_find(dev, shares);
+		assert(owner && shares != p);
+		TRY(same_masters(p, shares));
+		if (owner->shares)
+			owner = owner->shares;
+	} else {
+		TRY(fits(dev, p));
+	}
+	b = calloc(1, sizeof *b);
+	if (!b)
+		return fail("cuda: out of memory");
+	b->memory.shares = owner;
+	for (int a = ARENA_PARAM; owner && a < ARENAS; a++)
+		if (arena_shared(a))
+			b->memory.arena[a] = owner->arena[a];
+	status = arenas_take(b, p);
+	if (!status)
+		status = control_begin(dev, b);
+	if (!status)
+		status = update_place(b, p);
+	/* the stream does not wait for the default one, which has cleared the memory */
+	if (!status)
+		status = cuda_check(cudaDeviceSynchronize(), "memory");
+	if (status) {
+		bound_free(b);
+		return fail_add("cuda: batch of %d", p->options.batch);
+	}
+	/* The old memory stays till close: another program may share it. */
+	if (old)
+		old->program = NULL;
+	b->memory.program = p;
+	b->memory.next = dev->host.memory;
+	dev->host.memory = &b->memory;
+	return 0;
+}
+
+void memory_close(struct device *dev)
+{
+	while (dev->host.memory) {
+		struct memory *m = dev->host.memory;
+
+		dev->host.memory = m->next;
+		bound_free((struct bound *)m);
+	}
+}
+
+/* ---- put, get ---- */
+
+/* Pinned memory that no copy reads any more; NULL: reason. */
+static struct stage *stage_take(struct device *dev, size_t bytes)
+{
+	struct stage *s = &dev->stage[dev->next_stage];
+
+	dev->next_stage = (dev->next_stage + 1) % STAGES;
+	if (s->used && cuda_check(cudaEventSynchronize(s->done), "copy"))
+		return NULL;
+	s->used = 0;
+	if (s->room >= bytes)
+		return s;
+	if (s->at)
+		cudaFreeHost(s->at);
+	s->at = NULL;
+	s->room = 0;
+	if (cuda_check(cudaHostAlloc(&s->at, bytes, cudaHostAllocDefault), "pinned memory"))
+		return NULL;
+	s->room = bytes;
+	return s;
+}
+
+static int stage_send(struct device *dev, struct stage *s, void *to, size_t bytes)
+{
+	TRY(cuda_check(cudaMemcpyAsync(to, s->at, bytes, cudaMemcpyHostToDevice, dev->stream),
+		       "copy"));
+	s->used = 1;
+	return cuda_check(cudaEventRecord(s->done, dev->stream), "copy");
+}
+
+/* A master, gradient or slot: the same bytes on both sides. */
+static int bare(const struct value *v)
+{
+	return v->param >= 0 &&
+	       (v->arena == ARENA_PARAM || v->arena == ARENA_GRAD || v->arena == ARENA_STATE);
+}
+
+static size_t numbers_of(const struct value *v)
+{
+	return (size_t)v->n * (size_t)v->h * (size_t)v->w * (size_t)v->c;
+}
+
+static int stored(const struct program *p, int value)
+{
+	assert(value >= 0 && value < p->values);
+	if (p->value[value].arena == ARENA_NONE)
+		return fail("%s: lives inside a bracket and is not stored", p->value[value].name);
+	return 0;
+}
+
+/* The kernels cannot say which label was wrong. */
+static int labels_check(const struct program *p, int value, const int32_t *label)
+{
+	const struct xent_attr *a = NULL;
+
+	for (int i = 0; i < p->steps && !a; i++)
+		if (p->step[i].kind == STEP_XENT && p->step[i].in[1] == value)
+			a = p->step[i].attr;
+	for (size_t i = 0; a && i < numbers_of(&p->value[value]); i++)
+		if (label[i] < -1 || label[i] >= a->classes)
+			return fail("sample %zu: label %d, but the network has %d classes", i / 2,
+				    (int)label[i], a->classes);
+	return 0;
+}
+
+int cuda_put(struct device *dev, struct program *p, int value, const void *plain)
+{
+	struct memory *m = host_memory(&dev->host, p);
+	const struct value *v = &p->value[value];
+	size_t bytes = v->arena == ARENA_CONTROL ? CONTROL_HOST :
+		       bare(v) ? numbers_of(v) * sizeof(float) :
+		       value_numbers(v) * dtype_bytes(v->lay.type);
+	struct stage *s;
+
+	TRY(stored(p, value));
+	TRY(cuda_check(cudaSetDevice(dev->ordinal), "device"));
+	if (v->lay.type == DTYPE_I32)
+		TRY(labels_check(p, value, plain));
+	s = stage_take(dev, bytes);
+	if (!s)
+		return -1;
+	if (v->arena == ARENA_CONTROL || bare(v))
+		memcpy(s->at, plain, bytes);
+	else
+		value_pack(v, s->at, plain);
+	return stage_send(dev, s, memory_at(m, value), bytes);
+}
+
+int cuda_get(struct device *dev, struct program *p, int value, void *plain)
+{
+	struct memory *m = host_memory(&dev->host, p);
+	const struct value *v = &p->value[value];
+	size_t bytes = v->arena == ARENA_CONTROL ? sizeof(struct control) :
+		       bare(v) ? numbers_of(v) * sizeof(float) :
+		       value_numbers(v) * dtype_bytes(v->lay.type);
+	struct stage *s;
+
+	TRY(stored(p, value));
+	TRY(cuda_check(cudaSetDevice(dev->ordinal), "device"));
+	s = stage_take(dev, bytes);
+	if (!s)
+		return -1;
+	TRY(cuda_check(cudaMemcpyAsync(s->at, memory_at(m, value), bytes, cudaMemcpyDeviceToHost,
+				       dev->stream), "copy"));
+	TRY(cuda_check(cudaStreamSynchronize(dev->stream), "a step failed on the device"));
+	if (v->arena == ARENA_CONTROL || bare(v))
+		memcpy(plain, s->at, bytes);
+	else
+		value_unpack(v, s->at, plain);
+	return 0;
+}
