@@ -1,7 +1,7 @@
 /*
  * Whole networks: a backend's losses, gradients and updated parameters against ref's,
- * with all brackets and with none; that all of them learn; two devices against one with the whole batch;
- * the same bytes twice; and that a device which fails lets the others go.
+ * with all brackets and with none; that all of them learn; two devices against one with
+ * the whole batch; the same bytes twice; and that a device which fails lets the others go.
  *
  * Tolerance: a gradient that went through twenty steps of fp32 is off by some 1e-6 of
  * the largest; batch norm over 16 numbers may multiply that by its slope, here up to
