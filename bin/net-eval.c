@@ -22,7 +22,7 @@ static const char more[] =
 
 struct eval {
 	const char *checkpoint, *network, *devices, *predict, *logits, *confusion;
-	const char *mean, *deviation;
+	const char *mean, *deviation, *precision;
 	struct opt_list set;
 	int64_t batch, threads;
 	int json, per_class, quiet, progress;
@@ -291,7 +291,7 @@ static void release(struct eval *e)
 
 int main(int argc, char **argv)
 {
-	struct eval e = { .devices = "cpu", .logits_file = { .fd = -1 } };
+	struct eval e = { .devices = "cpu", .precision = "fp32", .logits_file = { .fd = -1 } };
 	int status;
 	const struct opt table[] = {
 		{ "batch", 'b', OPT_INT, &e.batch, "N", "samples computed at a time (default: a "
@@ -300,6 +300,8 @@ int main(int argc, char **argv)
 		  "cpu, cpu*2, ref, cuda:0-3 (default: cpu)" },
 		{ "threads", 'j', OPT_INT, &e.threads, "N", "threads of the devices together "
 		  "(default: their choice)" },
+		{ "precision", 0, OPT_STRING, &e.precision, "NAME",
+		  "fp32, bf16, or auto: the faster (default: fp32)" },
 		{ "network", 'n', OPT_STRING, &e.network, "NAME",
 		  "a network instead of the checkpoint's: of the zoo, or a path" },
 		{ "set", 0, OPT_LIST, &e.set, "NAME=VALUE", "with -n: a parameter of the network" },
@@ -342,6 +344,8 @@ int main(int argc, char **argv)
 	open_network(&e);
 	if (signals_begin() < 0 || machine_open(&e.machine, e.devices, (int)e.threads) < 0)
 		die_why(STATUS_SYSTEM);
+	if (!machine_precision(&e.machine, e.precision))
+		usage_error("%s", fail_why());
 	open_input(&e);
 	start(&e);
 	open_report(&e);

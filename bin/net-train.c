@@ -144,6 +144,8 @@ int main(int argc, char **argv)
 		  "cpu, cpu*2, ref, cuda:0-3 (default: cpu)" },
 		{ "threads", 'j', OPT_INT, &threads, "N", "threads of the devices together "
 		  "(default: their choice)" },
+		{ "precision", 0, OPT_STRING, &s->precision, "NAME",
+		  "fp32, bf16, or auto: the faster (default: fp32)" },
 		{ "output", 'o', OPT_STRING, &t.folder, "FOLDER",
 		  "checkpoints and the log go there" },
 		{ "resume", 0, OPT_FLAG, &t.resume, NULL, "go on from the last checkpoint, if "

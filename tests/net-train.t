@@ -1,7 +1,7 @@
 #!/bin/sh
 # Training: the run's folder, log, options, resuming bit for bit, signals, failures.
 . "${0%/*}/lib.sh"
-plan 63
+plan 70
 
 # 1,000 digits; 48 does not divide them. A network with batch norm and dropout.
 tfrec-pack -q --from-tar "$ROOT/examples/digits.tar" --under test -o set --shards 2 || exit 1
@@ -158,6 +158,26 @@ check 'every step once: shares make 100 %, calls are those of the program, longe
 	 / all steps\$/ { good += (calls == \$3 && calls == steps && sum > 98 && sum < 102); next }
 	 table && NF > 4 { sum += \$2; calls += \$3; bad += \$1 > before; before = \$1 }
 	 END { exit !(good == 2 && !bad) }' profile"
+
+# ---- precision ----
+check 'auto takes the faster and says which' \
+	"$t --precision auto -o auto small.net <two.mrb && grep -Eq '\"precision\": ?\"(fp32|bf16)\"' auto/log.ndjson"
+check_status 2 'a precision that there is not' "$t --precision fp8 -o fp8 small.net <two.mrb"
+check_status 3 'one that the device has not' "$t -d ref --precision bf16 -o refused small.net <two.mrb"
+said 'is told' 'ref: bf16: it computes in fp32 only'
+if net-cat --cpu-features | grep -q '^bf16: not here'; then
+	skip 3 'no bf16 on this machine'
+else
+	check 'bf16 learns as much, and leaves fp32 in the checkpoint' \
+		"$t --precision bf16 -o bf16 small.net <two.mrb && ! ckpt-cat bf16/last.safetensors | grep -qi bf16 &&
+		 net-eval --json bf16/last.safetensors val.mrb >bf16.json && awk -F'top1\": ' '{ exit !(\$2 + 0 > 0.5) }' bf16.json &&
+		 net-eval --precision bf16 -q bf16/last.safetensors val.mrb"
+	check_status 2 'and goes on in bf16 only' \
+		"$t --precision bf16 -o half small.net <two.mrb --steps 20 --epochs 2 2>/dev/null
+		 net-train -q -b 48 --lr 0.05 --steps 20 --precision bf16 -o half small.net <two.mrb &&
+		 net-train -q --steps 41 --resume --precision fp32 -o half <two.mrb"
+	said 'unless allowed' 'other than in the checkpoint: .*precision'
+fi
 
 # ---- wrong data ----
 check_status 1 'fewer classes than the data has' "$t --set classes=5 -o five small.net <two.mrb"

@@ -53,6 +53,9 @@ struct backend {
 	void (*explain)(struct device *, struct text *);
 	/* Measures them, in a fraction of a second. */
 	void (*limits)(struct device *, struct limits *);
+	/* The precision that it computes in fastest, by a probe: DTYPE_F32, DTYPE_BF16. NULL:
+	 * programs have no say in it, the device's name has (cuda:0:bf16). */
+	enum dtype (*fastest)(struct device *);
 };
 
 /* A plug-in's one symbol. */

@@ -232,6 +232,9 @@ struct program_options {
 	double smoothing;       /* of labels */
 	struct input_attr normalise;
 	struct optimizer optimizer;
+	enum dtype precision;   /* values between steps: DTYPE_BF16 where a backend has kernels
+				   for it; DTYPE_F32, or 0: fp32. Masters, statistics, logits
+				   and losses are fp32 always */
 	const char *without;    /* names of rewrites left out, separated by commas; "all"; NULL */
 	const char *const *how; /* kernels to obey, one a step, from a checkpoint; NULL */
 	int hows;

@@ -121,6 +121,34 @@ static int all(struct machine *m, crew_act *act, void *context)
 	return 0;
 }
 
+static int find_fastest(void *context, int rank)
+{
+	struct machine *m = context;
+
+	if (!rank && m->device[0].backend->fastest)
+		m->precision = m->device[0].backend->fastest(m->device[0].device);
+	return 0;
+}
+
+const char *machine_precision(struct machine *m, const char *name)
+{
+	if (!strcmp(name, "auto")) {
+		if (all(m, find_fastest, m))
+			return NULL;
+	} else if (!strcmp(name, "fp32") || !strcmp(name, "bf16")) {
+		m->precision = *name == 'f' ? DTYPE_F32 : DTYPE_BF16;
+	} else {
+		fail("--precision: '%s' is not fp32, bf16 or auto", name);
+		return NULL;
+	}
+	if (m->precision == DTYPE_BF16 && !m->device[0].backend->fastest) {
+		fail("--precision bf16: of %s the device's name says it: %s:0:bf16",
+		     m->device[0].backend->name, m->device[0].backend->name);
+		return NULL;
+	}
+	return m->precision == DTYPE_BF16 ? "bf16" : "fp32";
+}
+
 /* ---- programs ---- */
 
 struct making {
@@ -182,6 +210,7 @@ int machine_train(struct machine *m, const struct graph *g, const struct program
 
 	if (!list)
 		return fail("out of memory");
+	w.options.precision = m->precision;
 	for (size_t i = 0; i < hows; i++)
 		list[i] = json_string_value(json_array_get(how, i));
 	if (how) {
@@ -234,7 +263,8 @@ int machine_eval(struct machine *m, const struct graph *g, int batch,
 {
 	struct making w = {
 		.m = m, .graph = g, .eval = 1,
-		.options = { .batch = batch / m->count, .devices = 1, .normalise = *normalise },
+		.options = { .batch = batch / m->count, .devices = 1, .normalise = *normalise,
+			     .precision = m->precision },
 	};
 	size_t room = (size_t)batch;
 

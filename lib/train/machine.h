@@ -27,6 +27,7 @@ struct machine {
 	int count;
 	struct machine_device *device;
 	struct crew *crew;
+	enum dtype precision;   /* of programs made from now on: 0, DTYPE_F32, DTYPE_BF16 */
 	int failed;             /* a device failed: none can be called any more */
 	struct profile *profile;        /* of the first device's training steps; NULL: none */
 	/* results of the last step or evaluation, in the batch's order */
@@ -42,6 +43,10 @@ void machine_close(struct machine *);
 
 /* What the devices are: a list of texts. NULL: out of memory. */
 json_t *machine_describe(const struct machine *);
+
+/* What programs are made in from now on: "fp32", "bf16", or "auto", the first device's
+ * fastest by a probe. The name of what was taken; NULL: reason. */
+const char *machine_precision(struct machine *, const char *name);
 
 /* Makes and binds the training program; options->batch is that of one device. how: the
  * kernels to obey (a list of texts, one a step) or NULL. 0 or -1. */

@@ -19,6 +19,7 @@ static const struct setting {
 	{ name, kind, offsetof(struct settings, member), otherwise }
 	ROW("batch", INT, batch, NULL),
 	ROW("devices", TEXT, devices, "cpu"),
+	ROW("precision", TEXT, precision, "fp32"),
 	ROW("seed", INT, seed, NULL),
 	ROW("epochs", REAL, epochs, NULL),
 	ROW("steps", INT, steps, NULL),
@@ -183,6 +184,9 @@ int settings_check(const struct settings *s)
 		TRY(check_range("epochs", s->epochs, 0, 1e9));
 	if (s->steps != SETTING_NONE && !isnan(s->epochs))
 		return fail("--epochs and --steps: one of them");
+	if (strcmp(s->precision, "fp32") && strcmp(s->precision, "bf16") &&
+	    strcmp(s->precision, "auto"))
+		return fail("--precision: '%s' is not fp32, bf16 or auto", s->precision);
 	if (strcmp(s->optimizer, "momentum") && strcmp(s->optimizer, "sgd"))
 		return fail("--optimizer: '%s' is neither momentum nor sgd", s->optimizer);
 	if (!strcmp(s->optimizer, "sgd") && s->nesterov)

@@ -15,7 +15,7 @@
 struct settings {
 	int64_t batch, seed, steps;
 	double epochs;
-	const char *optimizer, *schedule, *drops, *devices, *mean, *deviation;
+	const char *optimizer, *schedule, *drops, *devices, *precision, *mean, *deviation;
 	double lr, momentum, decay, smoothing, factor, warmup, warmup_from, final_lr;
 	int nesterov, sync_bn;
 };

@@ -291,6 +291,9 @@ static int start(struct run *r)
 {
 	r->status = 3;
 	TRY(open_folder(r));
+	/* what a probe chose once stays */
+	if (r->from && r->set.precision && !strcmp(r->set.precision, "auto"))
+		r->set.precision = NULL;
 	settings_resolve(&r->set, r->options, r->changed);
 	r->status = 2;
 	TRY(settings_check(&r->set));
@@ -302,6 +305,9 @@ static int start(struct run *r)
 	TRY(open_network(r));
 	r->status = 3;
 	TRY(machine_open(&r->machine, r->set.devices, r->t->threads));
+	r->set.precision = machine_precision(&r->machine, r->set.precision);
+	if (!r->set.precision)
+		return -1;
 	TRY(open_input(r));
 	TRY(settle(r));
 	TRY(settle_network(r));

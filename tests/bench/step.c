@@ -2,7 +2,7 @@
  * Times training steps of a network on made-up images, and says what each kind of
  * step took: for people who make a backend faster.
  *
- *     step NETWORK BATCH [STEPS [DEVICE [THREADS [WITHOUT]]]]
+ *     step NETWORK BATCH [STEPS [DEVICE [THREADS [WITHOUT [bf16]]]]]
  *
  * Whole steps are timed first; then as many again, each bracket for itself.
  */
@@ -152,11 +152,12 @@ int main(int argc, char **argv)
 	double start;
 
 	if (argc < 3 || steps < 1) {
-		fprintf(stderr, "usage: step NETWORK BATCH [STEPS [DEVICE [THREADS [WITHOUT]]]]\n");
+		fprintf(stderr, "usage: step NETWORK BATCH [STEPS [DEVICE [THREADS [WITHOUT [bf16]]]]]\n");
 		return 2;
 	}
 	o.batch = atoi(argv[2]);
 	o.without = argc > 6 ? argv[6] : NULL;
+	o.precision = argc > 7 && !strcmp(argv[7], "bf16") ? DTYPE_BF16 : DTYPE_F32;
 	o.optimizer = (struct optimizer){ 0.9, 1e-4, 0 };
 	for (int i = 0; i < 4; i++)
 		o.normalise.mean[i] = 128, o.normalise.deviation[i] = 64;

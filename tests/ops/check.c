@@ -1,6 +1,7 @@
 #include "ops/small.h"
 
 #include "base/fail.h"
+#include "dev/host.h"
 
 #include <assert.h>
 #include <limits.h>
@@ -126,6 +127,40 @@ static int compare(struct small *s, const struct program *p, float *const *want,
 	return bad;
 }
 
+/* The length of the difference, as a share of the reference's. */
+static double length_apart(const float *x, const float *want, size_t n)
+{
+	double difference = 0, length = 0;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		double d = (double)x[i] - want[i];
+
+		if (isnan(x[i]) && isnan(want[i]))
+			continue;
+		difference += d * d;
+		length += (double)want[i] * want[i];
+	}
+	return difference > 0 ? sqrt(difference / length) : 0;
+}
+
+static int compare_brief(struct small *s, float *const *want, double most, const char *where)
+{
+	int k, bad = 0;
+
+	for (k = 0; k < s->values; k++) {
+		const struct small_value *v = &s->value[k];
+		double error;
+
+		if (!is_result(v))
+			continue;
+		error = length_apart(v->got, want[k], v->numbers);
+		if (!(error <= most))
+			bad += wrong(s, where, "value %d: %.2g > %.2g", k, error, most);
+	}
+	return bad;
+}
+
 /* *brackets: those of the program. */
 static int against(struct small *s, const struct small_setup *setup, float *const *want,
 		   struct small_tolerance most, int *brackets)
@@ -134,13 +169,18 @@ static int against(struct small *s, const struct small_setup *setup, float *cons
 	char where[160];
 	int bad = 0;
 
-	snprintf(where, sizeof where, "%s, %s, without %s", setup->backend,
+	snprintf(where, sizeof where, "%s, %s, %s, without %s", setup->backend,
+		 setup->precision == DTYPE_BF16 ? "bf16" : "fp32",
 		 small_layout_name[setup->layout], setup->without ? setup->without : "nothing");
+	if (!b && setup->precision == DTYPE_BF16 && strstr(fail_why(), "bf16: "))
+		return 0;
 	if (!b)
 		return wrong(s, where, "%s", fail_why());
 	*brackets = bound_program(b)->brackets;
 	if (bound_run(b))
 		bad = wrong(s, where, "%s", fail_why());
+	else if (setup->precision == DTYPE_BF16)
+		bad = compare_brief(s, want, most.brief, where);
 	else
 		bad = compare(s, bound_program(b), want, most, where);
 	if (!bad && bound_padding(b))
@@ -152,7 +192,7 @@ static int against(struct small *s, const struct small_setup *setup, float *cons
 /* ref's results, each to be freed. */
 static int reference(struct small *s, float **want)
 {
-	struct small_setup setup = { "ref", SMALL_NHWC, "all", 0 };
+	struct small_setup setup = { "ref", SMALL_NHWC, "all", 0, 0 };
 	struct bound *b = small_bind(s, &setup);
 	int k;
 
@@ -170,6 +210,44 @@ static int reference(struct small *s, float **want)
 	return 0;
 }
 
+/* What is given, as bf16 has it: activations, and weights of convolutions. */
+static void round_given(struct small *s)
+{
+	int k;
+	size_t i;
+
+	for (k = 0; k < s->values; k++) {
+		const struct small_value *v = &s->value[k];
+
+		if (v->role != SMALL_IN && !(v->role == SMALL_MASTER && v->shape.n > 1 &&
+					     v->shape.c * v->shape.h * v->shape.w > 1))
+			continue;
+		for (i = 0; i < v->numbers; i++)
+			v->given[i] = bf16_to(bf16_from(v->given[i]));
+	}
+}
+
+static int brief_against_ref(struct small *s, const char *backend, struct small_tolerance most)
+{
+	static const char *const without[] = { NULL, "recompute", "all" };
+	static const enum small_layout layout[] = { SMALL_NHWC, SMALL_BLOCK16 };
+	float *want[SMALL_VALUES];
+	int i, k, brackets, bad;
+
+	round_given(s);
+	bad = reference(s, want);
+	for (i = 0; !bad && i < 2; i++)
+		for (k = 0; k < 3; k++) {
+			struct small_setup setup = { backend, layout[i], without[k], 0,
+						     DTYPE_BF16 };
+
+			bad += against(s, &setup, want, most, &brackets);
+		}
+	for (k = 0; k < s->values; k++)
+		free(want[k]);
+	return bad;
+}
+
 int small_against_ref(struct small *s, const char *backend, struct small_tolerance most)
 {
 	static const char *const without[] = { NULL, "recompute", "recompute,gradient", "all" };
@@ -180,7 +258,7 @@ int small_against_ref(struct small *s, const char *backend, struct small_toleran
 		brackets = 1;
 		/* where nothing is rewritten, once will do */
 		for (k = 0; k < 4 && brackets; k++) {
-			struct small_setup setup = { backend, layout, without[k], 0 };
+			struct small_setup setup = { backend, layout, without[k], 0, 0 };
 
 			brackets = 0;
 			bad += against(s, &setup, want, most, &brackets);
@@ -188,6 +266,8 @@ int small_against_ref(struct small *s, const char *backend, struct small_toleran
 	}
 	for (k = 0; k < s->values; k++)
 		free(want[k]);
+	if (!bad && most.brief > 0)
+		bad = brief_against_ref(s, backend, most);
 	return bad;
 }
 
@@ -204,7 +284,7 @@ static double weighted(const struct small_value *v, const float *weight)
 int small_differences(struct small *s, int value, int gradient, int result, const float *weight,
 		      double step, double tolerance)
 {
-	struct small_setup setup = { "ref", SMALL_NHWC, "all", 0 };
+	struct small_setup setup = { "ref", SMALL_NHWC, "all", 0, 0 };
 	struct bound *b = small_bind(s, &setup);
 	struct small_value *v = &s->value[value], *g = &s->value[gradient];
 	size_t i, stride = (v->numbers + 47) / 48;

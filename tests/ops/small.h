@@ -89,6 +89,7 @@ struct small_setup {
 	enum small_layout layout;
 	const char *without;    /* rewrites left out */
 	int threads;            /* 0: the backend's choice */
+	enum dtype precision;   /* 0: fp32 */
 };
 
 struct bound;
@@ -115,11 +116,14 @@ int bound_padding(struct bound *);
 
 /* ---- checking: each prints what is wrong to stderr and gives the number of faults ---- */
 
-/* How far two results may be apart, as a share of the largest number of the reference. */
-struct small_tolerance { double all, winograd; };
+/* How far two results may be apart, as a share of the largest number of the reference.
+ * brief: in bf16, as a share of the reference's length (all its numbers squared, summed,
+ * the root), which a few masks that rounding turned cannot dominate; 0: bf16 is left out. */
+struct small_tolerance { double all, winograd, brief; };
 
 /* Runs the case by ref, then by a backend in every layout, with and without brackets,
- * and compares all results. */
+ * and compares all results; then, where the backend can, in bf16, from numbers that bf16
+ * has. */
 int small_against_ref(struct small *, const char *backend, struct small_tolerance);
 
 /*

@@ -152,9 +152,9 @@ static float *gradients(struct run *r, size_t *n)
 	return all;
 }
 
-/* The gradients of a step on a device. */
-static float *step_gradients(const char *text, const char *device, int threads,
-			     const char *without, size_t *n)
+/* The gradients of a step on a device; NULL where it cannot. */
+static float *gradients_in(enum dtype precision, const char *text, const char *device,
+			   int threads, const char *without, size_t *n)
 {
 	struct graph *g = net_of(text, NULL, "classes=5");
 	struct program_options o = options_of(1, BATCH);
@@ -162,13 +162,25 @@ static float *step_gradients(const char *text, const char *device, int threads,
 	float *all;
 
 	o.without = without;
+	o.precision = precision;
 	run_open(&r, device, threads);
-	if (run_make(&r, g, &o))
-		fail_msg("%s: %s", device, fail_why());
-	run_step(&r);
-	all = gradients(&r, n);
+	all = NULL;
+	if (!run_make(&r, g, &o)) {
+		run_step(&r);
+		all = gradients(&r, n);
+	}
 	run_close(&r);
 	graph_free(g);
+	return all;
+}
+
+static float *step_gradients(const char *text, const char *device, int threads,
+			     const char *without, size_t *n)
+{
+	float *all = gradients_in(DTYPE_F32, text, device, threads, without, n);
+
+	if (!all)
+		fail_msg("%s: %s", device, fail_why());
 	return all;
 }
 
@@ -291,6 +303,66 @@ static void threads_do_not_matter(void **state)
 	free(one);
 }
 
+/* ---- bf16 ---- */
+
+/* Of two directions. */
+static double cosine(const float *x, const float *y, size_t n)
+{
+	double xx = 0, yy = 0, xy = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		xx += (double)x[i] * x[i];
+		yy += (double)y[i] * y[i];
+		xy += (double)x[i] * y[i];
+	}
+	return xy / sqrt(xx * yy);
+}
+
+/* Gradients point where ref's do, and not by having been computed in fp32. */
+static void bf16_against_ref(void **state)
+{
+	static const char *const text[] = { kinds_net, own_net };
+
+	(void)state;
+	need();
+	for (int i = 0; i < 2; i++) {
+		size_t n, m;
+		float *brief = gradients_in(DTYPE_BF16, text[i], "cpu", 2, NULL, &n), *ref;
+
+		if (!brief) {
+			print_message("%s\n", fail_why());
+			assert_non_null(strstr(fail_why(), "bf16: neither"));
+			skip();
+		}
+		ref = step_gradients(text[i], "ref", 1, NULL, &m);
+		assert_int_equal(n, m);
+		assert_true(cosine(brief, ref, n) > 0.98);
+		assert_true(apart(brief, ref, n) > 1e-5);
+		free(brief);
+		free(ref);
+	}
+	assert_null(gradients_in(DTYPE_BF16, own_net, "ref", 1, NULL, &(size_t){ 0 }));
+}
+
+static void bf16_threads_do_not_matter(void **state)
+{
+	size_t n, m;
+	float *one, *other;
+
+	(void)state;
+	need();
+	one = gradients_in(DTYPE_BF16, own_net, "cpu", 1, NULL, &n);
+	if (!one)
+		skip();
+	for (int threads = 2; threads <= 4; threads++) {
+		other = gradients_in(DTYPE_BF16, own_net, "cpu", threads, NULL, &m);
+		assert_int_equal(n, m);
+		assert_memory_equal(one, other, n * sizeof *one);
+		free(other);
+	}
+	free(one);
+}
+
 /* ---- instruction sets ---- */
 
 /* In a process of its own: oneDNN can be limited once. */
@@ -347,6 +419,8 @@ int main(void)
 		cmocka_unit_test(how_is_obeyed),
 		cmocka_unit_test(winograd_left_out),
 		cmocka_unit_test(threads_do_not_matter),
+		cmocka_unit_test(bf16_against_ref),
+		cmocka_unit_test(bf16_threads_do_not_matter),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -90,7 +90,7 @@ static void ref_differences(void **state)
 
 static void against(const char *backend)
 {
-	static const struct small_tolerance most = { 4e-6, 0 };
+	static const struct small_tolerance most = { 4e-6, 0, 0 };
 	int i, k, bad = 0;
 
 	if (!small_backend(backend)) {
@@ -127,7 +127,7 @@ static void cpu(void **state)
 /* After the input only gain and bias have gradients. */
 static void no_dx(const char *backend)
 {
-	static const struct small_tolerance most = { 4e-6, 0 };
+	static const struct small_tolerance most = { 4e-6, 0, 0 };
 	const struct across_case c = { 2, 4, 4, 20 };
 	struct small s;
 	int bad;
@@ -160,7 +160,7 @@ static void cpu_no_dx(void **state)
 
 static void run_ref(struct small *s)
 {
-	struct small_setup setup = { "ref", SMALL_BLOCK8, "all", 0 };
+	struct small_setup setup = { "ref", SMALL_BLOCK8, "all", 0, 0 };
 	struct bound *b = small_bind(s, &setup);
 
 	if (!b || bound_run(b))

@@ -138,7 +138,7 @@ static void ref_differences(void **state)
 
 static void against(const char *backend)
 {
-	struct small_tolerance most = { 1e-5, 1e-4 };
+	struct small_tolerance most = { 1e-5, 1e-4, 0.005 };
 	int i, bias, bad = 0;
 
 	if (!small_backend(backend)) {

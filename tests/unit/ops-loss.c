@@ -89,7 +89,7 @@ static void ref_differences(void **state)
 
 static struct bound *run(struct small *s)
 {
-	struct small_setup setup = { "ref", SMALL_BLOCK16, "all", 0 };
+	struct small_setup setup = { "ref", SMALL_BLOCK16, "all", 0, 0 };
 	struct bound *b = small_bind(s, &setup);
 
 	if (!b || bound_run(b))
@@ -116,7 +116,7 @@ static void add_xent(struct small *s, const struct xent_attr *a, int logits, int
 static void others(const char *backend)
 {
 	static const struct xent_attr weights[] = { { 0.1, 0.4, 5 }, { 0.1, 1, 5 } };
-	static const struct small_tolerance most = { 1e-6, 0 };
+	static const struct small_tolerance most = { 1e-6, 0, 0 };
 	struct small s;
 	int sum[2], logits, k, n, bad;
 
@@ -205,7 +205,7 @@ static void ref_formula(void **state)
 /* Logits far apart: no overflow, and a loss that is right. */
 static void far_apart(const char *backend)
 {
-	struct small_setup setup = { backend, SMALL_NHWC, "all", 0 };
+	struct small_setup setup = { backend, SMALL_NHWC, "all", 0, 0 };
 	struct xent_attr a = { 0, 1, 3 };
 	struct small s;
 	struct bound *b;
@@ -233,7 +233,7 @@ static void far_apart(const char *backend)
 
 static void bad_labels(const char *backend)
 {
-	struct small_setup setup = { backend, SMALL_NHWC, "all", 0 };
+	struct small_setup setup = { backend, SMALL_NHWC, "all", 0, 0 };
 	static const int32_t bad[] = { 10, -2, 1 << 30, INT32_MIN };
 	size_t i;
 
@@ -265,7 +265,7 @@ static void need(const char *backend)
 
 static void against(const char *backend)
 {
-	struct small_tolerance most = { 3e-6, 0 };
+	struct small_tolerance most = { 3e-6, 0, 0 };
 	int i, bad = 0;
 
 	need(backend);
@@ -362,7 +362,7 @@ static void ref_update(void **state)
 /* A loss or gradient that is not finite: nothing moves, now and later. */
 static void halts(const char *backend)
 {
-	struct small_setup setup = { backend, SMALL_NHWC, "all", 0 };
+	struct small_setup setup = { backend, SMALL_NHWC, "all", 0, 0 };
 	int where;
 
 	need(backend);
@@ -438,7 +438,7 @@ static void ref_track(void **state)
 
 static void after_backward(const char *backend)
 {
-	struct small_tolerance most = { 4e-7, 0 };
+	struct small_tolerance most = { 4e-7, 0, 0 };
 	struct bn_attr attr = { 1e-5, 0.9, 50, 1 };
 	struct small s;
 	int i, bad = 0;

@@ -146,7 +146,7 @@ static void net_make(struct net *t, const struct bn_case *c, enum form form, enu
  * alone, as ref gives it. */
 static double corner(struct net *t)
 {
-	struct small_setup setup = { "ref", SMALL_NHWC, "all", 0 };
+	struct small_setup setup = { "ref", SMALL_NHWC, "all", 0, 0 };
 	struct small_value *y = &t->s.value[t->y];
 	struct bound *b = small_bind(&t->s, &setup);
 	double least = 1;
@@ -202,7 +202,10 @@ static void ref_differences(void **state)
 static int one(const char *backend, const struct bn_case *c, enum form form, enum op_id act,
 	       int sum_of_gradients)
 {
-	struct small_tolerance most = { 2e-5, 2e-5 };
+	/* in bf16 one activation in a thousand is on the other side of its corner; of two
+	 * numbers a channel nothing is left of dx but rounding */
+	double brief = c->n * c->h * c->w < 16 ? 0 : form != SUM && form != TWO_SUM ? 0.08 : 0.01;
+	struct small_tolerance most = { 2e-5, 2e-5, brief };
 	struct net t;
 	uint64_t seed;
 	int bad, k;
@@ -271,7 +274,7 @@ static void cpu(void **state)
 /* Evaluation: running statistics, absent gain and bias. */
 static void evaluation(const char *backend)
 {
-	struct small_tolerance most = { 2e-6, 2e-6 };
+	struct small_tolerance most = { 2e-6, 2e-6, 0.005 };
 	struct bn_attr attr = { 1e-5, 0.9, 0, 1 };
 	int i, bare, bad = 0;
 
@@ -318,7 +321,7 @@ static void cpu_evaluation(void **state)
 /* By the formula, with numbers worked out by hand: x 1 2 3 6, mean 3, variance 3.5. */
 static void known_numbers(void **state)
 {
-	struct small_setup setup = { "ref", SMALL_NHWC, "all", 0 };
+	struct small_setup setup = { "ref", SMALL_NHWC, "all", 0, 0 };
 	struct bn_case c = { 4, 1, 1, 1 };
 	struct net t;
 	struct bound *b;

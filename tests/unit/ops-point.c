@@ -15,8 +15,9 @@
 
 #include <cmocka.h>
 
-static const struct small_tolerance exact = { 0, 0 }, rounded = { 3e-7, 3e-7 };
-static const struct small_tolerance curved = { 1e-6, 1e-6 };
+static const struct small_tolerance exact = { 0, 0, 0.01 };
+static const struct small_tolerance rounded = { 3e-7, 3e-7, 0.01 };
+static const struct small_tolerance curved = { 1e-6, 1e-6, 0.01 };
 
 struct shape_case { int n, h, w, c; };
 
@@ -33,7 +34,7 @@ typedef int make(struct small *, const struct shape_case *, int which);
 /* One that the backend does not take is skipped only if it may be left out. */
 static int each(const char *backend, make *f, struct small_tolerance most, int optional)
 {
-	struct small_setup setup = { backend, SMALL_NHWC, NULL, 0 };
+	struct small_setup setup = { backend, SMALL_NHWC, NULL, 0, 0 };
 	int i, which, bad = 0;
 
 	for (i = 0; i < CASES; i++)
@@ -334,7 +335,7 @@ static void cpu(void **state)
 
 static void run_ref(struct small *s)
 {
-	struct small_setup setup = { "ref", SMALL_BLOCK8, "all", 0 };
+	struct small_setup setup = { "ref", SMALL_BLOCK8, "all", 0, 0 };
 	struct bound *b = small_bind(s, &setup);
 
 	if (!b || bound_run(b))
@@ -449,7 +450,7 @@ static void cpu_curves(void **state)
 	static const struct { enum op_id act; double most; } curve[] = {
 		{ OP_SIGMOID, 4e-7 }, { OP_TANH, 3e-7 }, { OP_SWISH, 4e-7 }, { OP_GELU, 3e-7 },
 	};
-	struct small_setup setup = { "cpu", SMALL_BLOCK16, NULL, 0 };
+	struct small_setup setup = { "cpu", SMALL_BLOCK16, NULL, 0, 0 };
 	size_t i, k, n = 400000;
 
 	(void)state;
@@ -490,7 +491,7 @@ static void cpu_curves(void **state)
 /* What ref cannot do it says when the program is made. */
 static void ref_refuses(void **state)
 {
-	struct small_setup setup = { "ref", SMALL_NHWC, NULL, 0 };
+	struct small_setup setup = { "ref", SMALL_NHWC, NULL, 0, 0 };
 	struct act_attr act = { OP_GELU };
 	struct small s;
 	int x, y;

@@ -49,7 +49,8 @@ static int alike(const struct device *dev, const struct program *p, const struct
 
 			if (!*first)
 				*first = x;
-			if (x->lay.block != (*first)->lay.block ||
+			if (x->lay.type != (*first)->lay.type ||
+			    x->lay.block != (*first)->lay.block ||
 			    x->lay.pad != (*first)->lay.pad ||
 			    x->h != (*first)->h || x->w != (*first)->w || x->c != (*first)->c ||
 			    !layout_walks(dev, x, x->lay))

@@ -48,7 +48,7 @@ static int winograd_pays(const struct conv_step *c)
 	int64_t tiles = (int64_t)c->conv.n * ((c->a->out_h + 3) / 4) * ((c->a->out_w + 3) / 4);
 	int least = c->direction == DNN_BACKWARD_WEIGHTS ? 9 : 17;
 
-	return w->k[0] == 3 && w->k[1] == 3 && w->s[0] == 1 && w->s[1] == 1 &&
+	return !c->conv.bf16 && w->k[0] == 3 && w->k[1] == 3 && w->s[0] == 1 && w->s[1] == 1 &&
 	       w->dilation[0] == 1 && w->dilation[1] == 1 && c->a->groups == 1 &&
 	       c->a->in_c >= least && c->a->out_c >= least && tiles >= 32 &&
 	       !listed(without, "winograd") && !listed(without, "all");
@@ -60,7 +60,7 @@ static int own_pays(const struct conv_step *c)
 {
 	const struct window *w = &c->a->window;
 
-	return c->direction == DNN_BACKWARD_WEIGHTS && c->a->groups > 1 &&
+	return !c->conv.bf16 && c->direction == DNN_BACKWARD_WEIGHTS && c->a->groups > 1 &&
 	       c->a->groups == c->a->in_c && w->k[0] * w->k[1] > 9;
 }
 
@@ -215,6 +215,7 @@ static struct conv_step conv_step_of(struct program *p, int step)
 	c.conv.out_h = a->out_h;
 	c.conv.out_w = a->out_w;
 	c.conv.out_block = p->value[c.y].lay.block;
+	c.conv.bf16 = p->value[c.x].lay.type == DTYPE_BF16;
 	c.conv.bias = s->kind == STEP_CONV && step_in(s, 2) >= 0;
 	for (i = 0; i < 2; i++) {
 		int out = i ? a->out_w : a->out_h, in = i ? a->in_w : a->in_h;
@@ -229,6 +230,26 @@ static struct conv_step conv_step_of(struct program *p, int step)
 				  in - w->before[i];
 	}
 	return c;
+}
+
+int conv_short(const struct conv_attr *a, enum step_kind kind, int n, int in_block, int out_block)
+{
+	struct value v[2] = { { .n = n, .lay = { .block = in_block, .type = DTYPE_BF16 } },
+			      { .lay = { .block = out_block } } };
+	struct step s = { .kind = kind, .attr = a, .in = { 0, kind == STEP_CONV ? -1 : 1, -1 },
+			  .ins = 3, .out = { 1 }, .outs = 1 };
+	struct program p = { .value = v, .step = &s };
+	struct conv_step c;
+	struct dnn *dnn;
+
+	if (kind == STEP_CONV_DX) {
+		s.in[0] = 1;
+		s.out[0] = 0;
+	}
+	c = conv_step_of(&p, 0);
+	dnn = dnn_conv(&c.conv, c.direction, 0);
+	dnn_free(dnn);
+	return dnn != NULL;
 }
 
 int conv_prepare(struct device *dev, struct program *p, int step)

@@ -24,7 +24,10 @@ struct conv_step {
 	struct dnn_conv conv;
 };
 
-/* The own convolution, of any shape. */
+/* Has the library a kernel for it in bf16, for a batch of n in these blocks? 1 or 0. */
+int conv_short(const struct conv_attr *, enum step_kind, int n, int in_block, int out_block);
+
+/* The own convolution, of any shape, in fp32. */
 int direct_prepare(struct device *, const struct conv_step *);
 /* Bytes of weights packed for it, and the packing. */
 size_t direct_pack_bytes(const struct device *, const struct pack_attr *);

@@ -8,7 +8,7 @@
 struct input {
 	const struct value *from, *to;
 	const uint8_t *pixels;
-	float *y;
+	void *y;
 	float number[4][256];   /* what a pixel's byte becomes, by channel */
 };
 
@@ -22,9 +22,15 @@ static void input_piece(void *context, size_t i)
 	size_t pixel = (size_t)f->from->lay.block;
 
 	for (int c = 0; c < v->lay.pad; c++) {
-		float *y = f->y + value_place(v, n, c, row, 0);
-		size_t step = (size_t)v->lay.block;
+		size_t step = (size_t)v->lay.block, place = value_place(v, n, c, row, 0);
+		uint16_t *brief = (uint16_t *)f->y + place;
+		float *y = (float *)f->y + place;
 
+		for (int x = 0; x < v->w && v->lay.type == DTYPE_BF16; x++)
+			brief[(size_t)x * step] = bf16_from(c < v->c ?
+				f->number[c][from[(size_t)x * pixel + (size_t)c]] : 0);
+		if (v->lay.type == DTYPE_BF16)
+			continue;
 		for (int x = 0; x < v->w; x++)
 			y[(size_t)x * step] = c < v->c ?
 				f->number[c][from[(size_t)x * pixel + (size_t)c]] : 0;
@@ -83,12 +89,18 @@ static void move_piece(void *context, size_t i)
 static void planes_piece_move(void *context, size_t n)
 {
 	const struct move *f = context;
-	size_t block = (size_t)f->y->lay.block;
+	size_t block = (size_t)f->y->lay.block, size = dtype_bytes(f->y->lay.type);
 	size_t blocks = ((size_t)f->count + block - 1) / block;
 
-	memcpy(f->to + value_place(f->y, (int)n, f->y_c, 0, 0) * sizeof(float),
-	       f->from + value_place(f->x, (int)n, f->x_c, 0, 0) * sizeof(float),
-	       blocks * block * (size_t)f->y->h * (size_t)f->y->w * sizeof(float));
+	size_t numbers = blocks * block * (size_t)f->y->h * (size_t)f->y->w;
+	char *to = f->to + value_place(f->y, (int)n, f->y_c, 0, 0) * size;
+	const char *from = f->from + value_place(f->x, (int)n, f->x_c, 0, 0) *
+			   dtype_bytes(f->x->lay.type);
+
+	if (f->x->lay.type == f->y->lay.type)
+		memcpy(to, from, numbers * size);
+	else
+		numbers_convert(to, f->y->lay.type, from, f->x->lay.type, numbers);
 }
 
 static void move_run(struct device *dev, const struct memory *m, int from, int to, int x_c,
@@ -99,8 +111,7 @@ static void move_run(struct device *dev, const struct memory *m, int from, int t
 	int block = f.x->lay.block;
 	int whole = block == f.y->lay.block && x_c % block == 0 && y_c % block == 0 &&
 		    /* a part block is copied with its padding, at the end on both sides */
-		    (count % block == 0 || (x_c + count == f.x->c && y_c + count == f.y->c)) &&
-		    f.x->lay.type == DTYPE_F32 && f.y->lay.type == DTYPE_F32;
+		    (count % block == 0 || (x_c + count == f.x->c && y_c + count == f.y->c));
 
 	if (whole)
 		each(dev, (size_t)f.y->n, planes_piece_move, &f);

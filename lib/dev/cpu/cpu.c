@@ -43,6 +43,17 @@ const struct kernels *kernels_find(const char *name)
 	return k;
 }
 
+/* Those for bf16 beside these; NULL: none. */
+static const struct kernels *kernels_short(const struct kernels *k)
+{
+#ifdef __x86_64__
+	if (k == &kernels_avx512 && __builtin_cpu_supports("avx512bf16"))
+		return &kernels_avx512_bf16;
+#endif
+	(void)k;
+	return NULL;
+}
+
 /* ---- open, close ---- */
 
 static int device_set(struct device *dev, const char *which, int threads)
@@ -59,6 +70,7 @@ static int device_set(struct device *dev, const char *which, int threads)
 		if (dev->k->width > dnn_width())
 			dev->k = kernels_find("avx2");
 	}
+	dev->k16 = kernels_short(dev->k);
 	dev->threads_asked = threads > 0;
 	dev->threads = threads > 0 ? threads : threads_most();
 	dev->block = dev->k->width == 16 ? 16 : 8;
@@ -150,17 +162,18 @@ int how_choose(struct step *s, const char *how)
 	return 0;
 }
 
-/* Operands of a type that the kernels have no loops for. */
-static int types_check(const struct program *p, const struct step *s)
+/* Operands of a type that the kernels have no loops for; parameters are always fp32. */
+static int types_check(const struct device *dev, const struct program *p, const struct step *s)
 {
 	int k;
 
 	for (k = 0; k < s->ins + s->outs; k++) {
 		int value = k < s->ins ? s->in[k] : s->out[k - s->ins];
 
-		if (value >= 0 && (p->value[value].lay.type == DTYPE_BF16 ||
-				   p->value[value].lay.type == DTYPE_F16))
-			return fail("cpu: %s: computes in fp32 only, not in %s",
+		if (value >= 0 && (p->value[value].lay.type == DTYPE_F16 ||
+				   (p->value[value].lay.type == DTYPE_BF16 &&
+				    !(dev->k16 && kind_shorts(p, s)))))
+			return fail("cpu: %s: does not compute in %s",
 				    step_name(s->kind), dtype_name(p->value[value].lay.type));
 	}
 	return 0;
@@ -184,7 +197,7 @@ static int prepare_one(struct device *dev, struct program *p, int step)
 	struct step *s = &p->step[step];
 
 	if (s->kind != STEP_COPY && s->kind != STEP_PACK)
-		TRY(types_check(p, s));
+		TRY(types_check(dev, p, s));
 	TRY(limits_check(p, s));
 	switch (s->kind) {
 	case STEP_CONV:
@@ -332,7 +345,8 @@ static int cpu_wait(struct device *dev)
 
 static const struct backend cpu_backend = {
 	BACKEND_ABI, "cpu", cpu_open, cpu_close, cpu_target, cpu_join, cpu_bind, cpu_put,
-	cpu_get, cpu_run_steps, cpu_wait, cpu_describe, cpu_explain, cpu_limits
+	cpu_get, cpu_run_steps, cpu_wait, cpu_describe, cpu_explain, cpu_limits,
+	cpu_fastest
 };
 
 const struct backend *millrace_backend(void)

@@ -19,6 +19,7 @@ struct device {
 	int asked, threads_asked;       /* for an instruction set, for a number of threads */
 	int block;              /* of channels where oneDNN is best */
 	const struct kernels *k;
+	const struct kernels *k16;      /* for values in bf16; NULL: none */
 	char words[192];        /* describe() */
 };
 
@@ -46,9 +47,23 @@ struct planes {
 	size_t pixels;          /* of a plane */
 	size_t chunk;           /* pixels of a piece, by the block alone */
 	size_t chunks;          /* of a plane */
+	size_t size;            /* bytes of a number: 4, or 2 of bf16 */
 };
 
 struct planes planes_of(const struct value *);
+
+/* The kernels for their numbers. */
+static inline const struct kernels *planes_kernels(const struct device *dev,
+						   const struct planes *v)
+{
+	return v->size == 2 ? dev->k16 : dev->k;
+}
+
+/* Where number `at` of a value is. */
+static inline void *planes_at(const struct planes *v, const void *base, size_t at)
+{
+	return (char *)base + at * v->size;
+}
 
 static inline size_t planes_pieces(const struct planes *v)
 {
@@ -71,6 +86,9 @@ static inline struct piece planes_piece(const struct planes *v, size_t i)
 
 /* Whether the own kernels can walk over values of this layout. */
 int layout_walks(const struct device *, const struct value *, struct layout);
+
+/* Has a kind of step kernels for values in bf16? 1 or 0. */
+int kind_shorts(const struct program *, const struct step *);
 
 /* Is a value so large that what is written of it will not be found in a cache? */
 int value_streams(const struct value *);
@@ -122,6 +140,7 @@ void threads_end(void);
 
 void cpu_explain(struct device *, struct text *);
 void cpu_limits(struct device *, struct limits *);
+enum dtype cpu_fastest(struct device *);
 
 /* ---- what backend and steps share ---- */
 

@@ -288,7 +288,7 @@ int direct_prepare(struct device *dev, const struct conv_step *c)
 	int dw = c->direction == DNN_BACKWARD_WEIGHTS, pieces;
 	struct direct_own *own;
 
-	if (!layout_walks(dev, to, to->lay))
+	if (!layout_walks(dev, to, to->lay) || c->conv.bf16)
 		return fail("cpu: %s: no kernel for channels in blocks of %d",
 			    step_name(c->s->kind), to->lay.block);
 	TRY(how_choose(c->s, "own"));

@@ -23,6 +23,7 @@ struct dnn_conv {
 	int out_c, out_h, out_w, out_block;
 	int k[2], stride[2], dilation[2], before[2], after[2];
 	int bias;               /* forward adds one, bare fp32 of out_c numbers */
+	int bf16;               /* x, y and packed weights; gradients of weights are fp32 */
 };
 
 /* How a primitive wants its weights stored: opaque; two are the same way where their

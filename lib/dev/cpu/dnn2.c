@@ -123,7 +123,8 @@ static int dnn_finish(struct dnn *d)
 }
 
 /* One side of a convolution in its layout. */
-static int image_desc(dnnl_memory_desc_t *m, int n, int c, int h, int w, int block)
+static int image_desc(dnnl_memory_desc_t *m, int n, int c, int h, int w, int block,
+		      dnnl_data_type_t type)
 {
 	dnnl_dims_t dims = { n, c, h, w };
 	dnnl_format_tag_t tag = block == 1 ? dnnl_nchw : block == c ? dnnl_nhwc :
@@ -133,21 +134,22 @@ static int image_desc(dnnl_memory_desc_t *m, int n, int c, int h, int w, int blo
 		tag = block == 8 ? dnnl_nChw8c : dnnl_nChw16c;
 	else if (block != 1 && block != c)
 		return fail("oneDNN: no layout of %d channels in blocks of %d", c, block);
-	DNNL_TRY("layout", dnnl_memory_desc_init_by_tag(m, 4, dims, dnnl_f32, tag));
+	DNNL_TRY("layout", dnnl_memory_desc_init_by_tag(m, 4, dims, type, tag));
 	return 0;
 }
 
-static int weights_desc(dnnl_memory_desc_t *m, const struct dnn_conv *c, int plain)
+static int weights_desc(dnnl_memory_desc_t *m, const struct dnn_conv *c, int plain,
+			dnnl_data_type_t type)
 {
 	dnnl_dims_t dense = { c->out_c, c->in_c, c->k[0], c->k[1] };
 	dnnl_dims_t grouped = { c->groups, c->out_c / c->groups, c->in_c / c->groups,
 				c->k[0], c->k[1] };
 
 	if (c->groups == 1)
-		DNNL_TRY("weights", dnnl_memory_desc_init_by_tag(m, 4, dense, dnnl_f32,
+		DNNL_TRY("weights", dnnl_memory_desc_init_by_tag(m, 4, dense, type,
 				plain ? dnnl_oihw : dnnl_format_tag_any));
 	else
-		DNNL_TRY("weights", dnnl_memory_desc_init_by_tag(m, 5, grouped, dnnl_f32,
+		DNNL_TRY("weights", dnnl_memory_desc_init_by_tag(m, 5, grouped, type,
 				plain ? dnnl_goihw : dnnl_format_tag_any));
 	return 0;
 }
@@ -165,11 +167,12 @@ static int describe(struct described *t, const struct dnn_conv *c, enum dnn_dire
 	dnnl_dims_t before = { c->before[0], c->before[1] };
 	dnnl_dims_t after = { c->after[0], c->after[1] };
 	dnnl_dims_t bias = { c->out_c };
+	dnnl_data_type_t type = c->bf16 ? dnnl_bf16 : dnnl_f32;
 	dnnl_status_t s;
 
-	TRY(image_desc(&t->x, c->n, c->in_c, c->in_h, c->in_w, c->in_block));
-	TRY(image_desc(&t->y, c->n, c->out_c, c->out_h, c->out_w, c->out_block));
-	TRY(weights_desc(&t->w, c, 0));
+	TRY(image_desc(&t->x, c->n, c->in_c, c->in_h, c->in_w, c->in_block, type));
+	TRY(image_desc(&t->y, c->n, c->out_c, c->out_h, c->out_w, c->out_block, type));
+	TRY(weights_desc(&t->w, c, 0, direction == DNN_BACKWARD_WEIGHTS ? dnnl_f32 : type));
 	DNNL_TRY("bias", dnnl_memory_desc_init_by_tag(&t->b, 1, bias, dnnl_f32, dnnl_x));
 	if (direction == DNN_FORWARD)
 		s = dnnl_dilated_convolution_forward_desc_init(&t->conv, dnnl_forward_training,
@@ -325,7 +328,7 @@ static int pack_make(struct dnn_pack *p, const struct dnn_conv *c, const struct 
 
 	memcpy(&packed, shape->bytes, sizeof packed);
 	TRY(dnn_begin(d));
-	TRY(weights_desc(&plain, c, 1));
+	TRY(weights_desc(&plain, c, 1, dnnl_f32));
 	DNNL_TRY("attributes", dnnl_primitive_attr_create(&attr));
 	status = dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
 	if (status == dnnl_success)

@@ -1,6 +1,7 @@
 /* What the machine has and can, for people and for profiles. */
 #include "dev/cpu/cpu.h"
 
+#include "base/bytes.h"
 #include "dev/cpu/dnn.h"
 
 #include <stdio.h>
@@ -13,7 +14,7 @@
 
 enum {
 	ROUNDS = 1 << 14,               /* of spinning: some 50 us a piece */
-	COPY = 1 << 22,                 /* numbers copied: more than caches hold, 16 MiB */
+	COPY = 1 << 24,                 /* numbers copied: more than caches hold, 64 MiB */
 	TIMES = 5,
 };
 
@@ -80,6 +81,76 @@ void cpu_limits(struct device *dev, struct limits *l)
 	seconds = shortest(dev, 2 * (size_t)COPY / t.numbers, copy_piece, &t);
 	l->bytes = (double)bytes / seconds;
 	free(from);
+}
+
+/* ---- precision ---- */
+
+/* Less does not make up for Winograd's kernels, which there are in fp32 only. */
+#define GAIN 1.4
+
+/* A bottleneck's 1x1 convolution, in one chunk of memory that holds it in either type. */
+enum { PROBE_N = 4, PROBE_C = 256, PROBE_SIDE = 14, PROBE_TIMES = 20 };
+
+static double conv_seconds(struct dnn *d)
+{
+	double best = 0;
+
+	for (int i = 0; i < PROBE_TIMES; i++) {
+		double began = now(), took;
+
+		if (dnn_run(d))
+			return 0;
+		took = now() - began;
+		if (!i || took < best)
+			best = took;
+	}
+	return best;
+}
+
+/* Seconds of the probe; 0: the library cannot. */
+static double probe(int bf16)
+{
+	struct dnn_conv c = { .n = PROBE_N, .groups = 1, .in_c = PROBE_C, .in_h = PROBE_SIDE,
+			      .in_w = PROBE_SIDE, .in_block = 16, .out_c = PROBE_C,
+			      .out_h = PROBE_SIDE, .out_w = PROBE_SIDE, .out_block = 16,
+			      .k = { 1, 1 }, .stride = { 1, 1 }, .dilation = { 1, 1 },
+			      .bf16 = bf16 };
+	size_t image = (size_t)PROBE_N * PROBE_C * PROBE_SIDE * PROBE_SIDE * sizeof(float);
+	size_t weights = (size_t)PROBE_C * PROBE_C * sizeof(float);
+	struct dnn *d = dnn_conv(&c, DNN_FORWARD, 0);
+	size_t bytes = round_up(2 * image + weights + (d ? dnn_scratch(d) : 0), 64);
+	char *at = d ? aligned_alloc(64, bytes) : NULL;
+	double seconds = 0;
+
+	if (at) {
+		memset(at, 0, bytes);
+		if (!dnn_place(d, at, at + 2 * image, NULL, at + image, at + 2 * image + weights))
+			seconds = conv_seconds(d);
+	}
+	free(at);
+	dnn_free(d);
+	return seconds;
+}
+
+/* How many times as fast as fp32 convolutions are in bf16; 0: there are none. */
+static double bf16_gain(struct device *dev)
+{
+	int threads;
+	double wide, brief = 0;
+
+	if (!dev->k16)
+		return 0;
+	threads = threads_set(dev->threads);
+	wide = probe(0);
+	if (wide > 0)
+		brief = probe(1);
+	threads_set(threads);
+	return brief > 0 ? wide / brief : 0;
+}
+
+enum dtype cpu_fastest(struct device *dev)
+{
+	return bf16_gain(dev) > GAIN ? DTYPE_BF16 : DTYPE_F32;
 }
 
 /* ---- words ---- */
@@ -157,6 +228,7 @@ static void explain_kernels(const struct device *dev, struct text *t)
 void cpu_explain(struct device *dev, struct text *t)
 {
 	const char *spins = getenv("GOMP_SPINCOUNT"), *policy = getenv("OMP_WAIT_POLICY");
+	double gain = bf16_gain(dev);
 	struct limits l;
 
 	cpu_limits(dev, &l);
@@ -172,6 +244,11 @@ void cpu_explain(struct device *dev, struct text *t)
 			 "shared\n", spins ? spins : "very many");
 	explain_caches(t);
 	explain_kernels(dev, t);
+	if (gain > 0)
+		text_add(t, "bf16: a convolution takes 1/%.2f of its time in fp32: "
+			 "--precision auto takes %s\n", gain, gain > GAIN ? "bf16" : "fp32");
+	else
+		text_add(t, "bf16: not here: --precision auto takes fp32\n");
 	text_add(t, "measured now: %.0f GF/s of multiply-adds, %.1f GB/s of copying "
 		 "(read and written)\n", l.flops / 1e9, l.bytes / 1e9);
 }

@@ -2,11 +2,13 @@
 
 /* Sums of differences from the first pixel, so that a large mean takes no digits of
  * the variance. */
-static void stats(const float *x, size_t pixels, int block, double *part)
+static void stats(const void *from, size_t pixels, int block, double *part)
 {
+	const num *x = from;
+
 	for (int k = 0; k < block; k += WIDTH) {
-		const float *p = x + k;
-		vec origin = get(p);
+		const num *p = x + k;
+		vec origin = load(p);
 		double sum[WIDTH] = { 0 }, square[WIDTH] = { 0 };
 
 		for (size_t done = 0; done < pixels; ) {
@@ -14,7 +16,7 @@ static void stats(const float *x, size_t pixels, int block, double *part)
 			vec s0 = { 0 }, s1 = { 0 }, q0 = { 0 }, q1 = { 0 };
 
 			for (i = 0; i + 2 <= run; i += 2) {
-				vec d0 = get(p) - origin, d1 = get(p + block) - origin;
+				vec d0 = load(p) - origin, d1 = load(p + block) - origin;
 
 				s0 += d0;
 				q0 = FMA(d0, d0, q0);
@@ -23,7 +25,7 @@ static void stats(const float *x, size_t pixels, int block, double *part)
 				p += 2 * block;
 			}
 			if (i < run) {
-				vec d = get(p) - origin;
+				vec d = load(p) - origin;
 
 				s0 += d;
 				q0 = FMA(d, d, q0);
@@ -34,16 +36,16 @@ static void stats(const float *x, size_t pixels, int block, double *part)
 			done += run;
 		}
 		for (int l = 0; l < WIDTH; l++) {
-			part[k + l] = (double)x[k + l] + sum[l] / (double)pixels;
+			part[k + l] = (double)origin[l] + sum[l] / (double)pixels;
 			part[block + k + l] = square[l] - sum[l] * sum[l] / (double)pixels;
 		}
 	}
 }
 
-static void total(const float *x, const float *y, size_t pixels, int block, double *part)
+static void total(const void *x, const void *y, size_t pixels, int block, double *part)
 {
 	for (int k = 0; k < block; k += WIDTH) {
-		const float *p = x + k, *q = y ? y + k : NULL;
+		const num *p = (const num *)x + k, *q = y ? (const num *)y + k : NULL;
 
 		memset(part + k, 0, WIDTH * sizeof *part);
 		for (size_t done = 0; done < pixels; ) {
@@ -51,9 +53,9 @@ static void total(const float *x, const float *y, size_t pixels, int block, doub
 			vec s = { 0 };
 
 			for (i = 0; i < run && q; i++, p += block, q += block)
-				s = FMA(get(p), get(q), s);
+				s = FMA(load(p), load(q), s);
 			for (; i < run; i++, p += block)
-				s += get(p);
+				s += load(p);
 			add_wide(part + k, s);
 			done += run;
 		}
@@ -68,10 +70,11 @@ INLINE void forward_as(const struct forward_pass *f, size_t at, int c, size_t pi
 	const int block = f->block;
 
 	for (int k = 0; k < block; k += WIDTH) {
-		const float *x0 = f->x[0] + at + k, *x1 = xs > 1 ? f->x[1] + at + k : NULL;
+		const num *x0 = (const num *)f->x[0] + at + k;
+		const num *x1 = xs > 1 ? (const num *)f->x[1] + at + k : NULL;
 		vec a0 = { 0 }, b0 = { 0 }, a1 = { 0 }, b1 = { 0 };
 		const bits live = lanes_live(c + k, f->channels);
-		float *y = f->y + at + k;
+		num *y = (num *)f->y + at + k;
 
 		if (affines > 0) {
 			a0 = get(f->a[0] + c + k);
@@ -82,19 +85,19 @@ INLINE void forward_as(const struct forward_pass *f, size_t at, int c, size_t pi
 			b1 = get(f->b[1] + c + k);
 		}
 		for (size_t i = 0, o = 0; i < pixels; i++, o += (size_t)block) {
-			vec v = get(x0 + o);
+			vec v = load(x0 + o);
 
 			if (affines > 0)
 				v = FMA(a0, v, b0);
 			if (affines > 1)
-				v += FMA(a1, get(x1 + o), b1);
+				v += FMA(a1, load(x1 + o), b1);
 			else if (xs > 1)
-				v += get(x1 + o);
+				v += load(x1 + o);
 			if (xs > 2)
 				for (int j = 2; j < f->xs; j++)
-					v += get(f->x[j] + at + k + o);
+					v += load((const num *)f->x[j] + at + k + o);
 			v = act == CPU_CURVED ? keep(curve_of(v, f->act), live) : act_of(v, act);
-			set_past(y + o, v, stream);
+			store_past(y + o, v, stream);
 		}
 	}
 }
@@ -191,29 +194,30 @@ INLINE void backward_as(const struct backward_pass *f, size_t at, int c, size_t 
 			vec sum = { 0 }, product0 = { 0 }, product1 = { 0 };
 
 			for (size_t i = 0; i < run; i++, o += (size_t)block) {
-				vec g = get(f->dy[0] + o), x0 = { 0 };
+				vec g = load((const num *)f->dy[0] + o), x0 = { 0 };
 
 				if (dys > 1)
-					g += get(f->dy[1] + o);
+					g += load((const num *)f->dy[1] + o);
 				if (dys > 2)
 					for (int j = 2; j < f->dys; j++)
-						g += get(f->dy[j] + o);
+						g += load((const num *)f->dy[j] + o);
 				if (sums || dx || mask >= MASK_RELU_AGAIN)
-					x0 = get(f->x[0] + o);
+					x0 = load((const num *)f->x[0] + o);
 				if (mask >= MASK_RELU_AGAIN)
 					g = masked(g, FMA(v.a, x0, v.b), mask, f->act);
 				else if (mask)
-					g = masked(g, get(f->y + o), mask, f->act);
+					g = masked(g, load((const num *)f->y + o), mask, f->act);
 				if (store)
-					set_past(f->g + o, g, stream);
+					store_past((num *)f->g + o, g, stream);
 				if (sums) {
 					sum += g;
 					product0 = FMA(g, x0 - v.mean[0], product0);
 				}
 				if (sums > 1)
-					product1 = FMA(g, get(f->x[1] + o) - v.mean[1], product1);
+					product1 = FMA(g, load((const num *)f->x[1] + o)
+						       - v.mean[1], product1);
 				if (dx)
-					set_past(f->dx + o, v.scale * ((g - v.shift) -
+					store_past((num *)f->dx + o, v.scale * ((g - v.shift) -
 						 (x0 - v.mean[0]) * v.slope), stream);
 			}
 			if (sums) {
@@ -288,11 +292,15 @@ static void backward(const struct backward_pass *f, size_t at, int c, size_t pix
 	}
 }
 
-static void mul(const float *x, const float *g, int spread, float *y, size_t pixels, int block)
+static void mul(const void *from, const void *gate, int spread, void *to, size_t pixels,
+		int block)
 {
+	const num *x = from, *g = gate;
+	num *y = to;
+
 	for (size_t i = 0; i < pixels; i++) {
 		for (int k = 0; k < block; k += WIDTH)
-			set(y + k, get(x + k) * get(g + k));
+			store(y + k, load(x + k) * load(g + k));
 		x += block;
 		y += block;
 		g += spread ? 0 : block;

@@ -36,11 +36,12 @@ static void maxpool(const struct pool_pass *f, int row)
 			bits place = y0 * f->x.k + x0 - (bits){ 0 };
 
 			for (int ky = y0; ky < y1; ky++) {
-				const float *from = f->from + k + pixel_at(y + ky * f->y.dilation,
-					f->x.in, x + x0 * f->x.dilation, block);
+				const num *from = (const num *)f->from + k + pixel_at(
+					y + ky * f->y.dilation, f->x.in,
+					x + x0 * f->x.dilation, block);
 
 				for (int kx = x0; kx < x1; kx++, from += tap) {
-					vec v = get(from);
+					vec v = load(from);
 					bits better;
 
 					if (ky == y0 && kx == x0) {
@@ -53,7 +54,7 @@ static void maxpool(const struct pool_pass *f, int row)
 					place = (place & ~better) | (better & (ky * f->x.k + kx));
 				}
 			}
-			set(f->to + o + k, best);
+			store((num *)f->to + o + k, best);
 			if (f->place)
 				NARROW(f->place + o + k, place);
 			if (f->place_wide)
@@ -79,11 +80,11 @@ INLINE void pool_dx_row(const struct pool_pass *f, int row, int oy, int ky, cons
 		i = pixel_at(row, f->x.in, from * f->x.stride + kx * f->x.dilation - f->x.before,
 			     block);
 		for (int ox = from; ox < to; ox++, i += next, o += (size_t)block) {
-			const float *dy = f->from + o;
-			float *dx = f->to + i;
+			const num *dy = (const num *)f->from + o;
+			num *dx = (num *)f->to + i;
 
 			for (int k = 0; k < block; k += WIDTH) {
-				vec g = get(dy + k);
+				vec g = load(dy + k);
 
 				if (max)
 					g = keep(g, (f->place ? WIDEN(f->place + o + k) :
@@ -92,7 +93,7 @@ INLINE void pool_dx_row(const struct pool_pass *f, int row, int oy, int ky, cons
 				else
 					g *= all(f->share[(size_t)oy * (size_t)f->x.out
 							  + (size_t)ox]);
-				set(dx + k, get(dx + k) + g);
+				store(dx + k, load(dx + k) + g);
 			}
 		}
 	}
@@ -102,8 +103,8 @@ INLINE void pool_dx(const struct pool_pass *f, int row, const int max)
 {
 	const size_t block = (size_t)f->block;
 
-	memset(f->to + pixel_at(row, f->x.in, 0, f->block), 0,
-	       (size_t)f->x.in * block * sizeof *f->to);
+	memset((num *)f->to + pixel_at(row, f->x.in, 0, f->block), 0,
+	       (size_t)f->x.in * block * sizeof(num));
 	for (int ky = 0; ky < f->y.k; ky++) {
 		int at = row + f->y.before - ky * f->y.dilation;
 
@@ -138,15 +139,16 @@ static void avgpool(const struct pool_pass *f, int row)
 			vec sum = { 0 };
 
 			for (int ky = y0; ky < y1; ky++) {
-				const float *from = f->from + k + pixel_at(y + ky * f->y.dilation,
-					f->x.in, x + x0 * f->x.dilation, block);
+				const num *from = (const num *)f->from + k + pixel_at(
+					y + ky * f->y.dilation, f->x.in,
+					x + x0 * f->x.dilation, block);
 				vec of_row = { 0 };
 
 				for (int kx = x0; kx < x1; kx++, from += tap)
-					of_row += get(from);
+					of_row += load(from);
 				sum += of_row;
 			}
-			set(f->to + pixel * (size_t)block + k, sum * all(f->share[pixel]));
+			store((num *)f->to + pixel * (size_t)block + k, sum * all(f->share[pixel]));
 		}
 	}
 }

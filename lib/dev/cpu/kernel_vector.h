@@ -10,6 +10,8 @@ typedef uint8_t bytes __attribute__((vector_size(WIDTH), may_alias, aligned(1)))
 typedef double wide __attribute__((vector_size(WIDTH * 8), may_alias, aligned(8)));
 typedef float vec_any __attribute__((vector_size(WIDTH * 4), may_alias, aligned(4)));
 
+typedef uint16_t shorts __attribute__((vector_size(WIDTH * 2), may_alias, aligned(2)));
+
 #define INLINE static inline __attribute__((always_inline))
 
 /* Pixels whose sums are kept in fp32 before they are added up in double. */
@@ -25,18 +27,56 @@ INLINE void set(float *p, vec v)
 	*(vec *)p = v;
 }
 
-INLINE void set_past(float *p, vec v, int stream)
+INLINE vec all(float f)
+{
+	return f - (vec){ 0 };
+}
+
+/*
+ * A stored number: fp32, or where BF16 is defined bf16, whose kernels compute in fp32
+ * all the same. A vector of them from memory, and to it.
+ */
+#ifdef BF16
+typedef uint16_t num;
+
+INLINE vec load(const num *p)
+{
+	return (vec)(__builtin_convertvector(*(const shorts *)p, bits) << 16);
+}
+
+INLINE void store(num *p, vec v)
+{
+	*(shorts *)p = SHORTEN(v);
+}
+
+INLINE void store_past(num *p, vec v, int stream)
+{
+	if (stream)
+		STREAM_SHORTS(p, SHORTEN(v));
+	else
+		store(p, v);
+}
+#else
+typedef float num;
+
+INLINE vec load(const num *p)
+{
+	return get(p);
+}
+
+INLINE void store(num *p, vec v)
+{
+	set(p, v);
+}
+
+INLINE void store_past(num *p, vec v, int stream)
 {
 	if (stream)
 		STREAM(p, v);
 	else
 		set(p, v);
 }
-
-INLINE vec all(float f)
-{
-	return f - (vec){ 0 };
-}
+#endif
 
 /* v where the mask is set, else 0. */
 INLINE vec keep(vec v, bits mask)

@@ -7,7 +7,8 @@
  * A stored value is planes of pixels of `block` numbers (struct layout): a piece is
  * `pixels` pixels of one plane, which begin `at` numbers after the start of the value
  * and whose first number is channel c. block is a multiple of the width of a vector,
- * values and vectors over channels start at multiples of 64 bytes.
+ * values and vectors over channels start at multiples of 64 bytes. What is void here is
+ * a stored value's numbers: fp32, or bf16 where the table is of such kernels.
  */
 #ifndef DEV_CPU_KERNELS_H
 #define DEV_CPU_KERNELS_H
@@ -26,13 +27,13 @@ enum {
 
 /* y = act(affine(x[0]) + affine or plain x[1] + x[2] + ...) */
 struct forward_pass {
-	const float *x[STEP_IN];
+	const void *x[STEP_IN];
 	int xs, affines;        /* of the first affines (0 .. 2) of x: */
 	const float *a[2], *b[2];       /* over channels */
 	int act, block;
 	int channels;           /* those behind are padding, and 0 whatever act makes of 0 */
 	int stream;             /* y is too large to be found in a cache again */
-	float *y;
+	void *y;
 };
 
 /* Where the gradient is let through: */
@@ -50,14 +51,15 @@ enum {
  * g (x[i] - mean[i]), or dx = scale (g - shift - (x[0] - mean[0]) slope).
  */
 struct backward_pass {
-	const float *dy[STEP_IN];
+	const void *dy[STEP_IN];
 	int dys, mask, act, block, stream;
-	const float *y;                 /* MASK_RELU, MASK_RELU6, MASK_CURVED */
+	const void *y;                  /* MASK_RELU, MASK_RELU6, MASK_CURVED */
 	const float *a, *b;             /* AGAIN: over channels */
 	int sums;                       /* 0 .. 2 */
-	const float *x[2], *mean[2];
+	const void *x[2];
+	const float *mean[2];
 	const float *scale, *shift, *slope;
-	float *g, *dx;                  /* NULL: not wanted */
+	void *g, *dx;                   /* NULL: not wanted */
 };
 
 enum { ACROSS_RUN = 64 };       /* pixels of a piece at most, in normalisations over channels */
@@ -82,8 +84,8 @@ struct slide { int in, out, k, stride, dilation, before; };
 struct pool_pass {
 	struct slide y, x;
 	int block;
-	const float *from;              /* a plane of x, or of dy */
-	float *to;                      /* a plane of y, or of dx */
+	const void *from;               /* a plane of x, or of dy */
+	void *to;                       /* a plane of y, or of dx */
 	uint8_t *place;                 /* maxima: a plane; forward: NULL if not wanted */
 	int32_t *place_wide;            /* in its stead for windows of more than 256 numbers */
 	const float *share;             /* averages: 1 / numbers of window, [out_h][out_w] */
@@ -125,15 +127,15 @@ struct kernels {
 	const char *name;
 	int width;              /* numbers in a vector */
 	/* Mean and sum of squared differences from it, of each channel: [2][block]. */
-	void (*stats)(const float *x, size_t pixels, int block, double *part);
+	void (*stats)(const void *x, size_t pixels, int block, double *part);
 	void (*forward)(const struct forward_pass *, size_t at, int c, size_t pixels);
 	/* part: [1 + sums][block] */
 	void (*backward)(const struct backward_pass *, size_t at, int c, size_t pixels,
 			 double *part);
 	/* Sum over pixels of x, or of x y where y is not NULL: [block]. */
-	void (*total)(const float *x, const float *y, size_t pixels, int block, double *part);
+	void (*total)(const void *x, const void *y, size_t pixels, int block, double *part);
 	/* y = x g; spread: one pixel of g for all. */
-	void (*mul)(const float *x, const float *g, int spread, float *y, size_t pixels, int block);
+	void (*mul)(const void *x, const void *g, int spread, void *y, size_t pixels, int block);
 	/* Runs of at most ACROSS_RUN pixels. part: [2][channels rounded up to vectors], sums
 	 * of dy and of dy xhat. */
 	void (*layernorm)(const struct across_pass *, size_t at, int pixels);
@@ -160,6 +162,8 @@ enum { KERNEL_SPIN = 12 };
 
 extern const struct kernels kernels_plain;
 extern const struct kernels kernels_avx2, kernels_avx512;      /* x86-64 only */
+/* For values stored in bf16, computing in fp32: passes, sums and pools; the rest is NULL. */
+extern const struct kernels kernels_avx512_bf16;
 
 /* That of a name ("plain", "avx2", "avx512"), or with NULL the best for this processor;
  * NULL: reason. */

@@ -4,6 +4,7 @@
  * which oneDNN's kernels for first convolutions read.
  */
 #include "base/bytes.h"
+#include "base/fail.h"
 #include "dev/cpu/conv.h"
 
 enum { CHUNK = 1 << 16 };       /* numbers of a piece at most: an eighth of a cache of 2 MiB */
@@ -17,6 +18,7 @@ struct planes planes_of(const struct value *v)
 	p.blocks = v->lay.pad / v->lay.block;
 	p.count = (size_t)v->n * (size_t)p.blocks;
 	p.pixels = (size_t)v->h * (size_t)v->w;
+	p.size = dtype_bytes(v->lay.type);
 	p.chunk = CHUNK / (size_t)p.block;
 	if (p.chunk < 8)
 		p.chunk = 8;
@@ -29,33 +31,77 @@ int value_streams(const struct value *v)
 	return v->bytes >= STREAMS;
 }
 
-static struct layout blocked(const struct device *dev, int c)
+int kind_shorts(const struct program *p, const struct step *s)
 {
-	struct layout l = { dev->block, (int)round_up((size_t)c, (size_t)dev->block), DTYPE_F32 };
+	switch (s->kind) {
+	case STEP_INPUT:
+	case STEP_CONV:
+	case STEP_CONV_DX:
+	case STEP_CONV_DW:
+	case STEP_CHANNEL_SUM:
+	case STEP_STATS:
+	case STEP_AFFINE:
+	case STEP_ADD:
+	case STEP_CAT:
+	case STEP_SLICE:
+	case STEP_MAXPOOL:
+	case STEP_AVGPOOL:
+	case STEP_BN_SUMS:
+	case STEP_BN_DX:
+	case STEP_MUL_SUM:
+	case STEP_MAXPOOL_DX:
+	case STEP_AVGPOOL_DX:
+	case STEP_COPY:
+		return 1;
+	case STEP_ACT:
+	case STEP_ACT_DX:
+		return act_pass(s) >= 0;
+	case STEP_MUL:
+		/* a master is fp32 */
+		return p->value[s->in[1]].arena != ARENA_PARAM;
+	default:
+		return 0;
+	}
+}
+
+/* What a step works in. */
+static enum dtype type_of(const struct program *p, const struct step *s)
+{
+	return p->options.precision == DTYPE_BF16 && kind_shorts(p, s) ? DTYPE_BF16 : DTYPE_F32;
+}
+
+static struct layout blocked(const struct device *dev, int c, enum dtype type)
+{
+	struct layout l = { dev->block, (int)round_up((size_t)c, (size_t)dev->block), type };
 
 	return l;
 }
 
-static struct layout flat(int c)
+static struct layout flat(int c, enum dtype type)
 {
-	struct layout l = { 1, c, DTYPE_F32 };
+	struct layout l = { 1, c, type };
 
 	return l;
 }
 
 int layout_walks(const struct device *dev, const struct value *v, struct layout l)
 {
-	return l.block > 0 && l.block % dev->k->width == 0 && l.type == DTYPE_F32 &&
+	return l.block > 0 && l.block % dev->k->width == 0 &&
+	       (l.type == DTYPE_F32 || (l.type == DTYPE_BF16 && dev->k16)) &&
 	       l.pad % l.block == 0 && (size_t)l.pad <= round_up((size_t)v->c, 16);
 }
 
-/* What a step over an operand will work in: the operand's layout if it can. */
-static struct layout walking(const struct device *dev, const struct program *p, int value,
-			     struct layout l)
+/* What a step will work in over its first operand: the operand's blocks if it can. */
+static struct layout walking(const struct device *dev, const struct program *p,
+			     const struct step *s, struct layout l)
 {
-	const struct value *v = &p->value[value];
+	const struct value *v = &p->value[s->in[0]];
+	enum dtype type = type_of(p, s);
 
-	return layout_walks(dev, v, l) ? l : blocked(dev, v->c);
+	if (!layout_walks(dev, v, l))
+		return blocked(dev, v->c, type);
+	l.type = type;
+	return l;
 }
 
 static struct layout as_type(struct layout l, enum dtype type)
@@ -66,34 +112,51 @@ static struct layout as_type(struct layout l, enum dtype type)
 
 /* The input's side of a convolution, given what arrives. */
 static struct layout conv_in(const struct device *dev, const struct conv_attr *a,
-			     struct layout l)
+			     struct layout l, enum dtype type)
 {
 	if (is_product(a)) {
 		/* rows of numbers in the order of the weights */
 		if (a->in_h > 1 || a->in_w > 1)
-			return flat(a->in_c);
-		return l.type == DTYPE_F32 && l.block > 0 && l.pad >= a->in_c ? l :
-		       blocked(dev, a->in_c);
+			return flat(a->in_c, type);
+		return l.type == type && l.block > 0 && l.pad >= a->in_c ? l :
+		       blocked(dev, a->in_c, type);
 	}
 	if (a->groups == 1 && a->in_c <= 4 && l.block == 1)
-		return flat(a->in_c);
-	return blocked(dev, a->in_c);
+		return flat(a->in_c, type);
+	return blocked(dev, a->in_c, type);
 }
 
-static void conv_layout(const struct device *dev, const struct step *s, struct layout *in,
-			struct layout *out)
+/* Products are fp32, and so is what the library has no kernel of bf16 for. */
+static enum dtype conv_type(const struct device *dev, const struct program *p,
+			    const struct step *s, struct layout l)
 {
 	const struct conv_attr *a = s->attr;
 
+	if (type_of(p, s) == DTYPE_BF16 && !is_product(a) &&
+	    conv_short(a, s->kind, p->value[s->in[0]].n, conv_in(dev, a, l, DTYPE_BF16).block,
+		       dev->block))
+		return DTYPE_BF16;
+	return DTYPE_F32;
+}
+
+static void conv_layout(const struct device *dev, const struct program *p,
+			const struct step *s, struct layout *in, struct layout *out)
+{
+	const struct conv_attr *a = s->attr;
+	struct layout x = s->kind == STEP_CONV_DX ? blocked(dev, a->in_c, DTYPE_F32) : in[0];
+	enum dtype type = conv_type(dev, p, s, x);
+	struct layout y = blocked(dev, a->out_c, type);
+
+	x = conv_in(dev, a, x, type);
 	if (s->kind == STEP_CONV) {
-		in[0] = conv_in(dev, a, in[0]);
-		out[0] = blocked(dev, a->out_c);
+		in[0] = x;
+		out[0] = y;
 	} else if (s->kind == STEP_CONV_DX) {
-		in[0] = blocked(dev, a->out_c);
-		out[0] = conv_in(dev, a, blocked(dev, a->in_c));
+		in[0] = y;
+		out[0] = x;
 	} else {
-		in[0] = conv_in(dev, a, in[0]);
-		in[1] = blocked(dev, a->out_c);
+		in[0] = x;
+		in[1] = y;
 	}
 }
 
@@ -101,7 +164,7 @@ static void conv_layout(const struct device *dev, const struct step *s, struct l
 static void alike(const struct device *dev, const struct program *p, const struct step *s,
 		  int operands, struct layout *in, struct layout *out)
 {
-	struct layout l = walking(dev, p, s->in[0], in[0]);
+	struct layout l = walking(dev, p, s, in[0]);
 	int k;
 
 	for (k = 0; k < operands && k < s->ins; k++)
@@ -115,21 +178,25 @@ int cpu_layout(void *arg, const struct program *p, int step, struct layout *in,
 {
 	const struct device *dev = arg;
 	const struct step *s = &p->step[step];
+	enum dtype type = type_of(p, s);
 	struct layout rows;
 	int k;
 
+	if (p->options.precision == DTYPE_BF16 && !dev->k16)
+		return fail("cpu: bf16: neither the processor nor the kernels chosen "
+			    "(%s) have it", dev->k->name);
 	switch (s->kind) {
 	case STEP_INPUT:
-		out[0] = flat(p->value[s->out[0]].c);
+		out[0] = flat(p->value[s->out[0]].c, type);
 		break;
 	case STEP_CONV:
 	case STEP_CONV_DX:
 	case STEP_CONV_DW:
-		conv_layout(dev, s, in, out);
+		conv_layout(dev, p, s, in, out);
 		break;
 	case STEP_STATS:
 	case STEP_CHANNEL_SUM:
-		in[0] = walking(dev, p, s->in[0], in[0]);
+		in[0] = walking(dev, p, s, in[0]);
 		break;
 	case STEP_AFFINE:
 	case STEP_ACT:
@@ -148,7 +215,7 @@ int cpu_layout(void *arg, const struct program *p, int step, struct layout *in,
 	case STEP_MAXPOOL_DX:
 		/* places were stored as the forward step liked it */
 		rows = in[1];
-		rows.type = DTYPE_F32;
+		rows.type = type;
 		in[0] = out[0] = rows;
 		break;
 	case STEP_ADD:
@@ -176,17 +243,17 @@ int cpu_layout(void *arg, const struct program *p, int step, struct layout *in,
 		break;
 	case STEP_CAT:
 		for (k = 0; k < s->ins; k++)
-			in[k] = blocked(dev, p->value[s->in[k]].c);
-		out[0] = blocked(dev, p->value[s->out[0]].c);
+			in[k] = blocked(dev, p->value[s->in[k]].c, type);
+		out[0] = blocked(dev, p->value[s->out[0]].c, type);
 		break;
 	case STEP_SLICE:
 	case STEP_PAD:
 	case STEP_SHUFFLE:
-		in[0] = blocked(dev, p->value[s->in[0]].c);
-		out[0] = blocked(dev, p->value[s->out[0]].c);
+		in[0] = blocked(dev, p->value[s->in[0]].c, type);
+		out[0] = blocked(dev, p->value[s->out[0]].c, type);
 		break;
 	case STEP_XENT_DX:
-		out[0] = blocked(dev, p->value[s->out[0]].c);
+		out[0] = blocked(dev, p->value[s->out[0]].c, type);
 		break;
 	default:
 		break;

@@ -11,7 +11,7 @@ struct reduction {
 	const struct step *s;
 	const struct step *sums[2];
 	struct planes planes;
-	const float *x, *y;
+	const void *x, *y;
 	struct backward_pass *pass;
 	int rows;
 	double *part;
@@ -71,7 +71,8 @@ static void stats_piece(void *context, size_t i)
 	const struct reduction *r = context;
 	struct piece p = planes_piece(&r->planes, i);
 
-	r->dev->k->stats(r->x + p.at, p.pixels, r->planes.block, part_of(r, i));
+	planes_kernels(r->dev, &r->planes)->stats(planes_at(&r->planes, r->x, p.at), p.pixels,
+						  r->planes.block, part_of(r, i));
 }
 
 /* Means and squared differences of pieces joined (Chan, Golub, LeVeque 1979). */
@@ -180,7 +181,7 @@ static void forward_piece(void *context, size_t i)
 	const struct pass_job *j = context;
 	struct piece p = planes_piece(&j->planes, i);
 
-	j->dev->k->forward(j->forward, p.at, p.c, p.pixels);
+	planes_kernels(j->dev, &j->planes)->forward(j->forward, p.at, p.c, p.pixels);
 }
 
 void forward_run(struct device *dev, const struct value *v, const struct forward_pass *f)
@@ -211,7 +212,7 @@ static void backward_piece(void *context, size_t i)
 	const struct pass_job *j = context;
 	struct piece p = planes_piece(&j->planes, i);
 
-	j->dev->k->backward(j->backward, p.at, p.c, p.pixels, NULL);
+	planes_kernels(j->dev, &j->planes)->backward(j->backward, p.at, p.c, p.pixels, NULL);
 }
 
 void backward_run(struct device *dev, const struct value *v, struct backward_pass *f)
@@ -230,7 +231,7 @@ static void sums_piece(void *context, size_t i)
 	const struct reduction *r = context;
 	struct piece p = planes_piece(&r->planes, i);
 
-	r->dev->k->backward(r->pass, p.at, p.c, p.pixels, part_of(r, i));
+	planes_kernels(r->dev, &r->planes)->backward(r->pass, p.at, p.c, p.pixels, part_of(r, i));
 }
 
 static void sums_join_one(const struct reduction *r, const struct step *s, int row, size_t b)
@@ -341,8 +342,9 @@ static void total_piece(void *context, size_t i)
 	const struct reduction *r = context;
 	struct piece p = planes_piece(&r->planes, i);
 
-	r->dev->k->total(r->x + p.at, r->y ? r->y + p.at : NULL, p.pixels, r->planes.block,
-			 part_of(r, i));
+	planes_kernels(r->dev, &r->planes)->total(planes_at(&r->planes, r->x, p.at),
+		r->y ? planes_at(&r->planes, r->y, p.at) : NULL, p.pixels, r->planes.block,
+		part_of(r, i));
 }
 
 static void channel_join(void *context, size_t b)
@@ -371,14 +373,18 @@ int cpu_channel_sum(struct device *dev, const struct memory *m, const struct ste
 static void plane_join(void *context, size_t plane)
 {
 	const struct reduction *r = context;
-	float *sum = (float *)memory_at(r->m, r->s->out[0]) + plane * (size_t)r->planes.block;
+	void *sum = planes_at(&r->planes, memory_at(r->m, r->s->out[0]),
+			      plane * (size_t)r->planes.block);
 
 	for (int l = 0; l < r->planes.block; l++) {
 		double t = 0;
 
 		for (size_t k = 0; k < r->planes.chunks; k++)
 			t += part_of(r, plane * r->planes.chunks + k)[l];
-		sum[l] = (float)t;
+		if (r->planes.size == 2)
+			((uint16_t *)sum)[l] = bf16_from((float)t);
+		else
+			((float *)sum)[l] = (float)t;
 	}
 }
 

@@ -80,9 +80,9 @@ int cpu_add(struct device *dev, const struct memory *m, const struct step *s)
 struct mul {
 	struct device *dev;
 	struct planes planes;
-	const float *x, *g;
+	const void *x, *g;
 	int spread, master;
-	float *y;
+	void *y;
 };
 
 static void mul_piece(void *context, size_t i)
@@ -92,8 +92,9 @@ static void mul_piece(void *context, size_t i)
 	size_t g = f->master ? (size_t)p.c : f->spread ?
 		   i / f->planes.chunks * (size_t)f->planes.block : p.at;
 
-	f->dev->k->mul(f->x + p.at, f->g + g, f->spread, f->y + p.at, p.pixels,
-		       f->planes.block);
+	planes_kernels(f->dev, &f->planes)->mul(planes_at(&f->planes, f->x, p.at),
+		planes_at(&f->planes, f->g, g), f->spread, planes_at(&f->planes, f->y, p.at),
+		p.pixels, f->planes.block);
 }
 
 int cpu_mul(struct device *dev, const struct memory *m, const struct step *s)

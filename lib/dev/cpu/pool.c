@@ -63,14 +63,16 @@ static void pool_piece(void *context, size_t i)
 	const struct step *s = j->s;
 	const struct value *from = value_at(j->m, s->in[0]), *to = value_at(j->m, s->out[0]);
 	size_t plane = i / (size_t)j->rows, block = (size_t)to->lay.block;
+	size_t size = dtype_bytes(to->lay.type);
 	int max = s->kind == STEP_MAXPOOL || s->kind == STEP_MAXPOOL_DX;
 	int place = !max ? -1 : s->kind == STEP_MAXPOOL ? step_out(s, 1) : s->in[1];
 	struct pool_pass f = { .y = j->own->y, .x = j->own->x, .block = (int)block };
 
 	f.share = j->own->share;
-	f.from = (float *)memory_at(j->m, s->in[0]) +
-		 plane * (size_t)from->h * (size_t)from->w * block;
-	f.to = (float *)memory_at(j->m, s->out[0]) + plane * (size_t)to->h * (size_t)to->w * block;
+	f.from = (char *)memory_at(j->m, s->in[0]) +
+		 plane * (size_t)from->h * (size_t)from->w * block * size;
+	f.to = (char *)memory_at(j->m, s->out[0]) +
+	       plane * (size_t)to->h * (size_t)to->w * block * size;
 	if (place >= 0) {
 		const struct value *v = value_at(j->m, place);
 		size_t at = plane * (size_t)v->h * (size_t)v->w * block;
@@ -85,9 +87,9 @@ static void pool_piece(void *context, size_t i)
 
 static int pool_run(struct device *dev, const struct memory *m, const struct step *s)
 {
-	const struct kernels *k = dev->k;
 	const struct value *to = value_at(m, s->out[0]);
 	struct planes planes = planes_of(to);
+	const struct kernels *k = planes_kernels(dev, &planes);
 	struct pool_job j = { dev, s, m, s->own, NULL, to->h };
 
 	j.kernel = s->kind == STEP_MAXPOOL ? k->maxpool : s->kind == STEP_MAXPOOL_DX ?

@@ -407,7 +407,8 @@ static void cuda_limits(struct device *dev, struct limits *l)
 
 static const struct backend cuda_backend = {
 	BACKEND_ABI, "cuda", cuda_open, cuda_close, cuda_target, cuda_join, cuda_bind, cuda_put,
-	cuda_get, cuda_run_steps, cuda_wait, cuda_describe, cuda_explain, cuda_limits
+	cuda_get, cuda_run_steps, cuda_wait, cuda_describe, cuda_explain, cuda_limits,
+	NULL
 };
 
 const struct backend *millrace_backend(void)

@@ -52,10 +52,12 @@ static int ref_layout(void *dev, const struct program *p, int step, struct layou
 		      struct layout *out)
 {
 	(void)dev;
-	(void)p;
 	(void)step;
 	(void)in;
 	(void)out;
+	if (p->options.precision && p->options.precision != DTYPE_F32)
+		return fail("ref: %s: it computes in fp32 only",
+			    dtype_name(p->options.precision));
 	return 0;
 }
 
@@ -243,7 +245,14 @@ static void ref_limits(struct device *dev, struct limits *l)
 	*l = (struct limits){ 0 };
 }
 
+static enum dtype ref_fastest(struct device *dev)
+{
+	(void)dev;
+	return DTYPE_F32;
+}
+
 const struct backend ref_backend = {
 	BACKEND_ABI, "ref", ref_open, ref_close, ref_target, ref_join, ref_bind, ref_put,
-	ref_get, ref_run, ref_wait, ref_describe, ref_explain, ref_limits
+	ref_get, ref_run, ref_wait, ref_describe, ref_explain, ref_limits,
+	ref_fastest
 };
