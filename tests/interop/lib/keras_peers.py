@@ -8,9 +8,10 @@ import numpy as np
 
 
 class Keras:
-    def __init__(self, make, **change):
-        """make(): the model; change: attributes of its batch norms, as epsilon."""
-        self.make, self.change = make, change
+    def __init__(self, make, same_start, **change):
+        """make(): the model. same_start: first values are of our distributions. change:
+        attributes of its batch norms, as epsilon."""
+        self.make, self.same_start, self.change = make, same_start, change
 
     def build(self, dtype):
         import keras
@@ -38,7 +39,8 @@ class Keras:
                 m.rate = 0.0
 
     def initial(self, names):
-        return None
+        """But for the classifier: there the reference system has a rule of its own."""
+        return {name: self.first[name] for name in names[:-1]} if self.same_start else {}
 
     def load(self, weights, dtype='float64'):
         """The variable of each of our names: (variable, how its dimensions stand in ours)."""
@@ -60,6 +62,7 @@ class Keras:
                 self.pair(ours.pop(0), weight=(layer.kernel, order), **bias)
         assert not ours, f'of no use to the peer: {ours[:5]}'
         assert set(self.variable) == set(weights)
+        self.first = {k: np.sqrt(np.mean(np.square(np.array(v)))) for k, (v, _) in self.variable.items()}
         for name, (variable, order) in self.variable.items():
             value = weights[name].reshape([variable.shape[i] for i in order])
             variable.assign(np.transpose(value, np.argsort(order)))
@@ -98,12 +101,12 @@ class Keras:
         return float(loss), gradients, self.read('running_mean')
 
 
-def of(name, classes=1000, side=224, **change):
+def of(name, classes=1000, side=224, same_start=True, **change):
     def make():
         import keras
         return getattr(keras.applications, name)(weights=None, classes=classes, classifier_activation=None,
                                                  input_shape=(side, side, 3))
-    return lambda: Keras(make, **change)
+    return lambda: Keras(make, same_start, **change)
 
 
 def efficientnet(name):
@@ -119,10 +122,10 @@ def efficientnet(name):
 
 
 PEERS = {
-    'slim_mobilenet_v1_orig': of('MobileNet', 1001, momentum=0.9997),
+    'slim_mobilenet_v1_orig': of('MobileNet', 1001, same_start=False, momentum=0.9997),
     'keras_mobilenet_v2': of('MobileNetV2'),
     'keras_efficientnet_b0': efficientnet('EfficientNetB0'),
     'keras_efficientnet_b1': efficientnet('EfficientNetB1'),
     'keras_efficientnet_b4': efficientnet('EfficientNetB4'),
-    'nasnet size=small system=slim head=no': of('NASNetMobile'),
+    'nasnet size=small system=slim head=no': of('NASNetMobile', same_start=False, momentum=0.9997),
 }

@@ -5,7 +5,7 @@
     peer.logits(images)     of evaluation
     peer.step(images, labels)   loss, {our name: gradient}, {our name: statistic after it}
     peer.single()           the peer in float32
-    peer.initial()          {our name: its own first values}, or None
+    peer.initial(names)     {our name: root mean square of its own first values}; after load()
 
 Images are normalised, float64, [N,H,W,C]. All compute in double, without dropout. PEERS
 gives for the name of a network of the zoo a function of the classes that makes its peer.
@@ -27,6 +27,7 @@ class Torch:
 
     def __init__(self, model, rename=lambda name: name, aux=()):
         self.model, self.rename, self.aux = model.double(), rename, aux
+        self.first = {k: v.square().mean().sqrt().item() for k, v in self.model.named_parameters()}
         for m in model.modules():
             if isinstance(m, (nn.Dropout, torchvision.ops.StochasticDepth)):
                 m.p = 0.0
@@ -34,8 +35,7 @@ class Torch:
                 m.drop_prob = 0.0
 
     def initial(self, names):
-        state = self.model.state_dict()
-        return {name: state[self.rename(name)].numpy().copy() for name in names}
+        return {name: self.first[self.rename(name)] for name in names}
 
     def load(self, weights):
         self.model.double()
@@ -121,6 +121,13 @@ def of_torchvision(name, aux=(), **options):
     return make
 
 
+def of_timm(name):
+    def make(classes=1000):
+        import timm
+        return Torch(timm.create_model(name, num_classes=classes))
+    return make
+
+
 def plain(*names):
     return {name: of_torchvision(name) for name in names}
 
@@ -149,5 +156,6 @@ PEERS = {
             'regnet_y_3_2gf', *[f'efficientnet_b{i}' for i in (0, 1, 4, 5)]),
     'googlenet': googlenet,
     'inception_v3': of_torchvision('inception_v3', aux=(0.4,), init_weights=True),
+    'nasnetalarge': of_timm('nasnetalarge'),
     **stated.PEERS,
 }

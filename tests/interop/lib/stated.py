@@ -19,7 +19,7 @@ class Stated:
         self.settling = False
 
     def initial(self, names):
-        return None
+        return {}
 
     def load(self, weights):
         self.dtype = torch.float64
