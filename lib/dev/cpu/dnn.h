@@ -1,7 +1,8 @@
 /*
  * All that is used of oneDNN, behind one door: convolutions in their three
- * directions and matrix products. oneDNN 2.x is spoken in dnn2.c; 3.x has another
- * way of describing primitives and would be a file of its own beside it.
+ * directions and matrix products. dnn.c is what its versions have in common; how a
+ * primitive is described differs between 2.x (dnn2.c) and 3.x (dnn3.c), and the header
+ * that is installed decides which of the two is more than an empty file.
  *
  * Primitives keep the number of threads that OpenMP would use in the calling thread
  * when they are made. None is shared between threads.
