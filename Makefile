@@ -5,6 +5,7 @@
 #                   where the toolkit (nvcc), cuDNN 9 and NCCL are: CUDA=/usr/local/cuda
 #   make demo       trains, evaluates and averages a small network on real images
 #   make check      runs the tests; SAN=1: under the address and undefined sanitizers
+#   make check-gpu  likewise on an NVIDIA GPU
 #   make bench      prints ratios against other software (needs make interop once)
 #   make install    PREFIX, DESTDIR as usual
 #
@@ -33,13 +34,15 @@ PROGRAMS := $(patsubst bin/%.c,$(BIN)/%,$(wildcard bin/*.c))
 # The CUDA plug-in is built where the toolkit and cuDNN are.
 CUDA ?= /usr/local/cuda
 NVCC ?= $(firstword $(wildcard $(CUDA)/bin/nvcc) $(shell command -v nvcc 2>/dev/null))
-HAVE_CUDA := $(if $(TSAN),,$(and $(NVCC),$(wildcard $(CUDA)/include/cudnn.h),\
+HAVE_CUDA := $(if $(TSAN)$(SAN),,$(and $(NVCC),$(wildcard $(CUDA)/include/cudnn.h),\
 	$(wildcard $(CUDA)/include/nccl.h),$(wildcard $(CUDA)/lib64/libcudart_static.a)))
 PLUGINS := $(BIN)/millrace-cpu.so $(if $(HAVE_CUDA),$(BIN)/millrace-cuda.so)
 LAYERS := base data net dev dev/ref train cli
 OBJECTS := $(patsubst lib/%.c,$(BUILD)/%.o,$(wildcard $(LAYERS:%=lib/%/*.c))) $(BUILD)/gen/example.pb-c.o
 CPU_OBJECTS := $(patsubst lib/%.c,$(BUILD)/%.o,$(wildcard lib/dev/cpu/*.c))
 CUDA_OBJECTS := $(patsubst lib/%.c,$(BUILD)/%.o,$(wildcard lib/dev/cuda/*.c))
+# No compiler of ours makes them: one for all kinds of build.
+KERNELS := $(if $(KIND),build,$(BUILD))/dev/cuda/kernels.cu.o
 
 # What each program links besides the C library; all others only $(LIBS).
 LIBS := -lisal -ljansson -lm
@@ -92,14 +95,15 @@ $(BIN)/millrace-cpu.so: $(CPU_OBJECTS)
 # Likewise. cuDNN and NCCL are opened at run time, so that it loads where they are not.
 CUDA_FLAGS := -isystem $(CUDA)/include -DCUDA_LIBS='"$(CUDA)/lib64"'
 $(CUDA_OBJECTS): override CPPFLAGS += $(CUDA_FLAGS)
-$(BUILD)/dev/cuda/kernels.cu.o: lib/dev/cuda/kernels.cu $(wildcard lib/dev/cuda/*.cuh lib/dev/cuda/kernels.h)
+KERNEL_SOURCES := lib/dev/cuda/kernels.cu $(wildcard lib/dev/cuda/*.cuh lib/dev/cuda/kernels.h)
+$(KERNELS): $(KERNEL_SOURCES)
 	@mkdir -p $(@D)
 	$(NVCC) -std=c++17 -O3 -Ilib -gencode arch=compute_80,code=compute_80 \
 		-gencode arch=compute_90,code=sm_90 -Xcompiler -fPIC,-Wall,-fno-exceptions -c -o $@ $<
-$(BIN)/millrace-cuda.so: $(CUDA_OBJECTS) $(BUILD)/dev/cuda/kernels.cu.o
+CUDA_LINK := $(CUDA)/lib64/libcudart_static.a -Wl,-Bstatic -lstdc++ -Wl,-Bdynamic -ldl -lrt -lm
+$(BIN)/millrace-cuda.so: $(CUDA_OBJECTS) $(KERNELS)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -o $@ $^ $(CUDA)/lib64/libcudart_static.a \
-		-Wl,-Bstatic -lstdc++ -Wl,-Bdynamic -ldl -lrt -lm
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -o $@ $^ $(CUDA_LINK)
 
 $(BUILD)/gen/example.pb-c.c $(BUILD)/gen/example.pb-c.h &: lib/data/example.proto
 	@mkdir -p $(BUILD)/gen
@@ -131,7 +135,7 @@ bench: all
 
 # Unit tests: tests/unit/x.c becomes $(BUILD)/tests/x; what they share is in tests/ops.
 UNITS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*.c))
-units: $(UNITS)
+units: $(UNITS) $(if $(HAVE_CUDA),$(BUILD)/emulated/millrace-cuda.so $(BUILD)/bench/fused)
 .PHONY: units
 SHARED_TESTS := $(patsubst tests/ops/%.c,$(BUILD)/ops-%.o,$(wildcard tests/ops/*.c))
 $(BUILD)/ops-%.o: tests/ops/%.c
@@ -151,6 +155,36 @@ $(BUILD)/bench/%: tests/bench/%.c $(BUILD)/lib.a
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -rdynamic -o $@ $< $(BUILD)/lib.a $(NET_LIBS) $(LIBS)
 
+# The CUDA plug-in with its kernels as loops of the host, cuDNN's and NCCL's part by
+# plain code: for tests, with sanitizers too. SAN=1 make emulated.
+EMULATED := $(BUILD)/emulated/millrace-cuda.so
+EMULATED_FLAGS := $(CUDA_FLAGS) -Itests/cuda -O1 -g -fPIC -pthread $(SANITIZE)
+EMULATED_OBJECTS := $(patsubst lib/dev/cuda/%.c,$(BUILD)/emulated/%.o, \
+	$(filter-out %/dnn.c %/vendor.c,$(wildcard lib/dev/cuda/*.c)))
+.PHONY: emulated check-gpu
+emulated: $(EMULATED)
+$(BUILD)/emulated/%.o: lib/dev/cuda/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -std=c11 $(WARN) $(EMULATED_FLAGS) -MMD -MP -c -o $@ $<
+$(BUILD)/emulated/%.cc.o: tests/cuda/%.cc tests/cuda/emulate.h lib/dev/cuda/dnn.h
+	@mkdir -p $(@D)
+	g++ $(CPPFLAGS) -std=c++17 -Wall $(EMULATED_FLAGS) -c -o $@ $<
+$(BUILD)/emulated/kernels.cu.o: $(KERNEL_SOURCES) tests/cuda/emulate.h
+	@mkdir -p $(@D)
+	g++ $(CPPFLAGS) -std=c++17 -Wall -Wno-unknown-pragmas $(EMULATED_FLAGS) \
+		-include tests/cuda/emulate.h -x c++ -c -o $@ $<
+$(EMULATED): $(EMULATED_OBJECTS) $(BUILD)/emulated/kernels.cu.o \
+		$(patsubst tests/cuda/%.cc,$(BUILD)/emulated/%.cc.o,$(wildcard tests/cuda/*.cc))
+	g++ $(SANITIZE) -shared -o $@ $^ -pthread
+
+# For a machine with an NVIDIA GPU.
+check-gpu: all units
+	@BUILD='$(abspath $(BUILD))' BIN='$(abspath $(BIN))' sh tests/cuda/gpu
+
+$(BUILD)/bench/fused: tests/bench/fused.c $(CUDA_OBJECTS) $(KERNELS) $(BUILD)/lib.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CUDA_FLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(CUDA_LINK) $(LIBS)
+
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/millrace $(DESTDIR)$(PREFIX)/share/millrace/zoo
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
@@ -167,4 +201,4 @@ uninstall:
 clean:
 	rm -rf build build-* demo $(patsubst bin/%.c,bin/%,$(wildcard bin/*.c)) bin/*.so
 
--include $(OBJECTS:.o=.d) $(CPU_OBJECTS:.o=.d) $(CUDA_OBJECTS:.o=.d) $(PROGRAMS:$(BIN)/%=$(BUILD)/bin-%.d) $(UNITS:=.d) $(SHARED_TESTS:.o=.d)
+-include $(OBJECTS:.o=.d) $(CPU_OBJECTS:.o=.d) $(CUDA_OBJECTS:.o=.d) $(EMULATED_OBJECTS:.o=.d) $(PROGRAMS:$(BIN)/%=$(BUILD)/bin-%.d) $(UNITS:=.d) $(SHARED_TESTS:.o=.d)

@@ -16,6 +16,21 @@
 #define __has_feature(x) 0
 #endif
 
+/* The backend meant by a name, and which of its devices. */
+static const char *other_name(const char *name, const char **which)
+{
+	static char backend[16];
+	const char *device = getenv("OPS_DEVICE");
+	size_t n = device ? strcspn(device, ":") : 0;
+
+	if (!n || n >= sizeof backend || strcmp(name, "cpu"))
+		return name;
+	memcpy(backend, device, n);
+	if (which && device[n])
+		*which = device + n + 1;
+	return backend;
+}
+
 int small_backend(const char *name)
 {
 	char self[PATH_MAX], folder[PATH_MAX];
@@ -39,7 +54,15 @@ int small_backend(const char *name)
 #endif
 	if (bin)
 		setenv("MILLRACE_PLUGINS", bin, 0);
-	return backend_find(name) != NULL;
+	return backend_find(other_name(name, NULL)) != NULL;
+}
+
+struct device *small_open(const char *name, int threads, const struct backend **backend)
+{
+	const char *which = NULL;
+
+	*backend = backend_find(other_name(name, &which));
+	return *backend ? (*backend)->open(which, threads) : NULL;
 }
 
 static int wrong(const struct small *s, const char *where, const char *fmt, ...)

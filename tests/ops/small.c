@@ -343,8 +343,7 @@ struct bound *small_bind(struct small *s, const struct small_setup *setup)
 	assert(b);
 	b->small = s;
 	b->setup = *setup;
-	b->backend = backend_find(setup->backend);
-	b->dev = b->backend ? b->backend->open(NULL, setup->threads) : NULL;
+	b->dev = small_open(setup->backend, setup->threads, &b->backend);
 	if (!b->dev) {
 		bound_free(b);
 		return NULL;

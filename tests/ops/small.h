@@ -137,6 +137,10 @@ int small_differences(struct small *, int value, int gradient, int result, const
 /* Whether a backend is there; sets where plug-ins of this build lie. */
 int small_backend(const char *name);
 
+/* Opens a device of a backend and gives the backend's table; NULL: reason. Where the
+ * environment has OPS_DEVICE (as cuda:0:fp32), "cpu" means that device, here and above. */
+struct device *small_open(const char *name, int threads, const struct backend **);
+
 /* Names of brackets run since the start, each between ", " and ", ". */
 const char *small_brackets(void);
 

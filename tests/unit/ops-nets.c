@@ -97,9 +97,7 @@ static void put_input(struct run *r, int first, int stride, int count)
 static void run_open(struct run *r, const char *backend)
 {
 	memset(r, 0, sizeof *r);
-	r->b = backend_find(backend);
-	assert_non_null(r->b);
-	r->dev = r->b->open(NULL, strcmp(backend, "ref") ? 2 : 1);
+	r->dev = small_open(backend, strcmp(backend, "ref") ? 2 : 1, &r->b);
 	assert_non_null(r->dev);
 }
 
@@ -422,7 +420,13 @@ static void failure(const char *backend)
 	two_open(two, backend, g, 1);
 	for (k = 0; k < 2; k++)
 		put_input(&two[k], k, 2, BATCH);
-	MUST(two[1].b->put(two[1].dev, two[1].p, two[1].p->labels, bad));
+	/* a backend may also see it when it is put */
+	k = two[1].b->put(two[1].dev, two[1].p, two[1].p->labels, bad);
+	if (k < 0) {
+		assert_non_null(strstr(fail_why(),
+				       "sample 0: label 5, but the network has 5 classes"));
+		goto close;
+	}
 	together(two, 2);
 	for (k = 0; k < 2; k++) {
 		assert_int_equal(two[k].status, -1);
@@ -430,6 +434,7 @@ static void failure(const char *backend)
 				       "sample 0: label 5, but the network has 5 classes"));
 	}
 	assert_non_null(strstr(two[0].why, "device 1 of 2: "));
+close:
 	run_close(&two[0]);
 	run_close(&two[1]);
 	graph_free(g);

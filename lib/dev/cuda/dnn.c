@@ -9,6 +9,7 @@
 #include <string.h>
 
 enum { CONFIGS = 48, DESCRIPTORS = 192, NODES = 8, KNOBS = 32 };
+enum { WORK_MOST = 1 << 30 };   /* bytes: others do as well with less */
 
 typedef cudnnBackendDescriptor_t descriptor;
 
@@ -529,7 +530,7 @@ static struct dnn_plan *plan_make(struct maker *m, descriptor config)
 				 &d->handle) == CUDNN_STATUS_SUCCESS;
 	good = good && d->v->finalize(plan) == CUDNN_STATUS_SUCCESS &&
 	       get(d, plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1,
-		   &work) == 1;
+		   &work) == 1 && work <= WORK_MOST;
 	if (!good) {
 		d->v->unmake(plan);
 		free(p);

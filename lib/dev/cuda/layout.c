@@ -5,6 +5,8 @@
  */
 #include "dev/cuda/cuda.h"
 
+#include "base/fail.h"
+
 enum { CHANNELS = 8 };
 
 static struct layout full(const struct device *dev, int c)
@@ -61,6 +63,8 @@ int cuda_layout(void *arg, const struct program *p, int step, struct layout *in,
 	const struct step *s = &p->step[step];
 	int k;
 
+	if (p->options.precision == DTYPE_BF16 && dev->type != DTYPE_BF16)
+		return fail("cuda: bf16: the device's name says it (cuda:0:bf16)");
 	/* gradients of a shared parameter are bare, and so is their sum */
 	if (s->kind == STEP_ADD && p->value[s->out[0]].lay.block) {
 		for (k = 0; k < s->ins; k++)

@@ -498,20 +498,24 @@ __global__ void __launch_bounds__(THREADS)
 backward_dx_kernel(struct walk w, struct backward_pass f, struct dx_of d)
 {
 	struct stride s = stride_of(w);
-	float a[GROUP], b[GROUP], mean[GROUP], invstd[GROUP], slope[GROUP], sum[GROUP];
-	float product[GROUP];
+	float a[GROUP], b[GROUP], mean[GROUP], slope[GROUP], sum[GROUP], product[GROUP];
+	float variance[GROUP];
 
 	if (s.group < 0)
 		return;
 	again_load(f, s.first, w.c, a, b);
-	norm_load(f.norm[0], f.m_pad, s.first, w.c, mean, invstd);
+	vector_load(f.norm[0].m, s.first, w.c, 0, mean);
+	vector_load(f.norm[0].m + f.m_pad, s.first, w.c, 1, variance);
 	vector_load(d.gain, s.first, w.c, 1, slope);
 	vector_load(d.s, s.first, w.c, 0, sum);
 	vector_load(d.s + d.s_pad, s.first, w.c, 0, product);
+	/* what follows cancels: each coefficient is rounded once */
 	for (int k = 0; k < GROUP; k++) {
-		slope[k] *= invstd[k];
+		double invstd = 1 / sqrt(variance[k] + f.norm[0].eps);
+
+		slope[k] = (float)(slope[k] * invstd);
 		sum[k] = (float)(sum[k] / d.count);
-		product[k] = (float)(product[k] / d.count) * invstd[k];
+		product[k] = (float)(product[k] / d.count * invstd);
 	}
 	for (; s.row < s.end; s.row += s.step) {
 		size_t at = at_of(w, s);
@@ -520,7 +524,7 @@ backward_dx_kernel(struct walk w, struct backward_pass f, struct dx_of d)
 		gradient_load<T>(f, at, a, b, g);
 		load((const T *)f.norm[0].x + at, x);
 		for (int k = 0; k < GROUP; k++)
-			x[k] = slope[k] * (g[k] - sum[k] - (x[k] - mean[k]) * product[k]);
+			x[k] = slope[k] * fmaf(mean[k] - x[k], product[k], g[k] - sum[k]);
 		store((T *)d.dx + at, x, s.first, w.c);
 	}
 }

@@ -142,9 +142,13 @@ __device__ inline void block_sum(const struct walk &w, float x[GROUP])
 		part[t][k] = x[k];
 	__syncthreads();
 	if (t < w.tile)
-		for (int r = 1; r < w.high; r++)
-			for (int k = 0; k < GROUP; k++)
-				x[k] += part[t + r * w.tile][k];
+		for (int k = 0; k < GROUP; k++) {
+			double sum = x[k];
+
+			for (int r = 1; r < w.high; r++)
+				sum += part[t + r * w.tile][k];
+			x[k] = (float)sum;
+		}
 	__syncthreads();
 }
 

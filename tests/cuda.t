@@ -1,0 +1,87 @@
+#!/bin/sh
+# The CUDA plug-in on machines without a GPU: that it loads, what it says, and that
+# every convolution has an engine on an H100 and an H200 (cuDNN is asked by the devices'
+# properties). Its kernels are tried as loops of the host. With a GPU: make check-gpu.
+. "${0%/*}/lib.sh"
+
+[ -f "$BIN/millrace-cuda.so" ] ||
+	skip_all 'no plug-in for CUDA: no toolkit, cuDNN or NCCL where this was built'
+networks='resnet18 resnet50 resnext50_32x4d vgg16 mobilenet_v2 mnasnet1_0 densenet121 googlenet
+inception_v3 efficientnet_b0 shufflenet_v2_x1_0'
+golden=$TESTS/golden/cuda
+kernels='ops-across ops-loss ops-pool'
+plan $((4 + 4 + 2 + $(echo $kernels | wc -w)))
+
+# ---- a machine without a device ----
+if ls /dev/nvidia[0-9]* >/dev/null 2>&1; then
+	skip 4 'there is an NVIDIA GPU here'
+else
+	check_status 3 'net-train without a GPU: a system error' \
+		'net-train -q -d cuda -o run digits </dev/null'
+	said 'that names the remedy' '^net-train: cuda: no NVIDIA GPU.*-d cpu'
+	check 'in one line' \
+		'test "$(net-train -q -d cuda -o run digits 2>&1 </dev/null | wc -l)" = 1'
+	check_status 3 'nor has net-cat' 'net-cat --steps -d cuda:1:bf16 -b 2 digits'
+fi
+
+# ---- engines ----
+# engines NETWORK <STEPS: "network count kind output engine", each shape once.
+engines() {
+	awk '$3 ~ /^conv(_d[xw])?$/ {
+		shape = how = ""
+		for (i = 5; i <= NF; i++) {
+			if (!shape && $i ~ /^[0-9]+x[0-9]+x[0-9]+x[0-9]+$/) shape = $i " " $(i + 1)
+			if ($i == "cudnn") how = $i " " $(i + 1)
+			if ($i == "own") how = $i
+		}
+		print $3, shape, how
+	}' | LC_ALL=C sort | uniq -c | sed "s/^ */$1 /"
+}
+
+if version=$(net-cat --cpu-features -d cuda:h200 2>"$TMP/why" |
+	grep -o 'cuDNN [0-9.]*'); then
+	for d in h100 h200; do
+		for n in $networks; do
+			net-cat --steps -d cuda:$d -b 256 "$n" >"$d-$n" </dev/null &
+		done
+		wait
+		for n in $networks; do
+			engines "$n" <"$d-$n"
+		done >"$d"
+		check "$d: every convolution of these networks has an engine of cuDNN" \
+			"test \$(cut -d ' ' -f 1 $d | uniq | wc -l) = $(echo $networks | wc -w) &&
+			 ! grep -v ' cudnn e[0-9]' $d"
+		if grep -q "^# $version\$" "$golden/$d"; then
+			check_same "$d: the engines that were chosen ever" "cat $d" \
+				"grep -v '^#' $golden/$d"
+		else
+			skip 1 "another $version than that of the golden table"
+		fi
+	done
+else
+	skip 4 "$(head -n 1 "$TMP/why")"
+fi
+
+# ---- what is fused ----
+# The program is built by developers (make build/bench/fused).
+if [ -x "$BUILD/bench/fused" ] && [ -n "$version" ]; then
+	for d in h100 h200; do
+		check "$d: each of ten shapes of resnet50 has plain and fused engines" \
+			"'$BUILD/bench/fused' --plans $d >fused-$d &&
+			 test \$(grep -c 'plain 1  fused 1' fused-$d) = 40"
+	done
+else
+	skip 2 'build/bench/fused is not built'
+fi
+
+# ---- kernels ----
+# The others take minutes so, and are left to those who change the kernels: OPS_DEVICE and
+# MILLRACE_PLUGINS as here.
+for t in $kernels; do
+	if [ -f "$BUILD/emulated/millrace-cuda.so" ] && [ -x "$BUILD/tests/$t" ]; then
+		check "$t: the kernels as loops of the host give what ref gives" \
+			"MILLRACE_PLUGINS='$BUILD/emulated' OPS_DEVICE=cuda:0:fp32 '$BUILD/tests/$t'"
+	else
+		skip 1 'no emulated plug-in: no toolkit or C++ compiler'
+	fi
+done

@@ -1,0 +1,316 @@
+/* What emulate.h promises, and as much of the CUDA runtime and NCCL as the backend uses:
+ * memory is the host's, two devices are there. */
+#include "emulate.h"
+
+/* the C++ side of the runtime would bring its own names of threads */
+#define __CUDA_RUNTIME_H__
+#include <cudnn.h>
+#include <nccl.h>
+extern "C" {
+#include "dev/cuda/vendor.h"
+}
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <ucontext.h>
+
+#include <vector>
+
+thread_local uint3 threadIdx, blockIdx;
+thread_local dim3 gridDim;
+
+/* ---- threads that meet ---- */
+
+enum { MOST = 1024, STACK = 128 << 10 };
+
+struct fiber { ucontext_t context; char *stack; int done; };
+
+static thread_local struct fiber *fiber;
+static thread_local ucontext_t scheduler;
+static thread_local int current = -1;
+static thread_local const std::function<void()> *body;
+
+static void fiber_main()
+{
+	(*body)();
+	fiber[current].done = 1;
+	swapcontext(&fiber[current].context, &scheduler);
+}
+
+void __syncthreads()
+{
+	if (current < 0)
+		abort();        /* of a kernel that was started by LAUNCH */
+	swapcontext(&fiber[current].context, &scheduler);
+}
+
+static void fibers_begin(int threads)
+{
+	if (!fiber)
+		fiber = (struct fiber *)calloc(MOST, sizeof *fiber);
+	for (int t = 0; t < threads; t++) {
+		struct fiber *f = &fiber[t];
+
+		if (!f->stack)
+			f->stack = (char *)malloc(STACK);
+		getcontext(&f->context);
+		f->context.uc_stack.ss_sp = f->stack;
+		f->context.uc_stack.ss_size = STACK;
+		f->context.uc_link = NULL;
+		f->done = 0;
+		makecontext(&f->context, fiber_main, 0);
+	}
+}
+
+/* All threads run to their next meeting, again and again. */
+static void block_meeting(int threads, const std::function<void()> &thread)
+{
+	int left = threads;
+
+	fibers_begin(threads);
+	body = &thread;
+	while (left > 0) {
+		int ended = 0;
+
+		for (current = 0; current < threads; current++) {
+			if (fiber[current].done)
+				continue;
+			threadIdx.x = (unsigned)current;
+			swapcontext(&scheduler, &fiber[current].context);
+			ended += fiber[current].done;
+		}
+		left -= ended;
+	}
+	current = -1;
+}
+
+void emulate_grid(dim3 grid, int threads, bool meet, const std::function<void()> &thread)
+{
+	gridDim = grid;
+	for (blockIdx.y = 0; blockIdx.y < grid.y; blockIdx.y++)
+		for (blockIdx.x = 0; blockIdx.x < grid.x; blockIdx.x++) {
+			if (meet) {
+				block_meeting(threads, thread);
+				continue;
+			}
+			for (threadIdx.x = 0; threadIdx.x < (unsigned)threads; threadIdx.x++)
+				thread();
+		}
+}
+
+/* ---- streams and graphs ---- */
+
+typedef std::vector<std::function<void()>> work_list;
+
+static thread_local work_list *recorded;
+
+void emulate_do(std::function<void()> work)
+{
+	if (recorded)
+		recorded->push_back(work);
+	else
+		work();
+}
+
+static void *room(size_t bytes)
+{
+	/* exactly as much as was asked for, so that sanitizers see what lies beyond */
+	return aligned_alloc(256, (bytes + 255) / 256 * 256);
+}
+
+extern "C" {
+
+cudaError_t cudaGetDeviceCount(int *count) { *count = 2; return cudaSuccess; }
+cudaError_t cudaSetDevice(int) { return cudaSuccess; }
+cudaError_t cudaGetLastError(void) { return cudaSuccess; }
+const char *cudaGetErrorString(cudaError_t) { return "emulated"; }
+cudaError_t cudaRuntimeGetVersion(int *version) { *version = 13000; return cudaSuccess; }
+cudaError_t cudaDeviceSynchronize(void) { return cudaSuccess; }
+
+cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *about, int)
+{
+	memset(about, 0, sizeof *about);
+	strcpy(about->name, "emulated");
+	about->major = 9;
+	return cudaSuccess;
+}
+
+cudaError_t cudaMemGetInfo(size_t *available, size_t *all)
+{
+	*available = *all = (size_t)8 << 30;
+	return cudaSuccess;
+}
+
+cudaError_t cudaMalloc(void **at, size_t bytes)
+{
+	*at = room(bytes);
+	return *at ? cudaSuccess : cudaErrorMemoryAllocation;
+}
+
+cudaError_t cudaFree(void *at) { free(at); return cudaSuccess; }
+cudaError_t cudaHostAlloc(void **at, size_t bytes, unsigned) { return cudaMalloc(at, bytes); }
+cudaError_t cudaFreeHost(void *at) { free(at); return cudaSuccess; }
+
+cudaError_t cudaMemset(void *at, int byte, size_t bytes)
+{
+	memset(at, byte, bytes);
+	return cudaSuccess;
+}
+
+cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, enum cudaMemcpyKind)
+{
+	memcpy(to, from, bytes);
+	return cudaSuccess;
+}
+
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaMemcpyKind,
+			    cudaStream_t)
+{
+	emulate_do([=] { memcpy(to, from, bytes); });
+	return cudaSuccess;
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned)
+{
+	*stream = (cudaStream_t)malloc(1);
+	return cudaSuccess;
+}
+
+cudaError_t cudaStreamDestroy(cudaStream_t stream) { free(stream); return cudaSuccess; }
+cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+cudaError_t cudaEventCreate(cudaEvent_t *e) { *e = (cudaEvent_t)malloc(1); return cudaSuccess; }
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *e, unsigned) { return cudaEventCreate(e); }
+cudaError_t cudaEventDestroy(cudaEvent_t e) { free(e); return cudaSuccess; }
+cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
+cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
+
+cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t, cudaEvent_t)
+{
+	*ms = 0;
+	return cudaSuccess;
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t, enum cudaStreamCaptureMode)
+{
+	recorded = new work_list;
+	return cudaSuccess;
+}
+
+cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t *graph)
+{
+	*graph = (cudaGraph_t)recorded;
+	recorded = NULL;
+	return cudaSuccess;
+}
+
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long)
+{
+	*exec = (cudaGraphExec_t) new work_list(*(work_list *)graph);
+	return cudaSuccess;
+}
+
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) { delete (work_list *)graph; return cudaSuccess; }
+
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec)
+{
+	delete (work_list *)exec;
+	return cudaSuccess;
+}
+
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t)
+{
+	for (auto &work : *(work_list *)exec)
+		work();
+	return cudaSuccess;
+}
+
+}
+
+/* ---- NCCL: devices' threads meet at a barrier ---- */
+
+struct group { pthread_barrier_t barrier; int count, left; std::vector<const void *> from; };
+struct ncclComm { struct group *group; int rank; };
+
+static ncclResult_t nccl_init_all(ncclComm_t *comm, int count, const int *)
+{
+	struct group *g = new group;
+
+	pthread_barrier_init(&g->barrier, NULL, (unsigned)count);
+	g->count = g->left = count;
+	g->from.resize((size_t)count);
+	for (int i = 0; i < count; i++)
+		comm[i] = new ncclComm{ g, i };
+	return ncclSuccess;
+}
+
+static ncclResult_t nccl_abort(ncclComm_t comm)
+{
+	if (__atomic_sub_fetch(&comm->group->left, 1, __ATOMIC_SEQ_CST) == 0)
+		delete comm->group;
+	delete comm;
+	return ncclSuccess;
+}
+
+template <typename T>
+static void reduce(ncclComm_t comm, const T *from, T *to, size_t n, bool largest)
+{
+	struct group *g = comm->group;
+	std::vector<T> sum(n);
+
+	g->from[(size_t)comm->rank] = from;
+	pthread_barrier_wait(&g->barrier);
+	for (size_t i = 0; i < n; i++)
+		for (int k = 0; k < g->count; k++) {
+			T x = ((const T *)g->from[(size_t)k])[i];
+
+			sum[i] = !k ? x : largest ? (x > sum[i] ? x : sum[i]) : sum[i] + x;
+		}
+	pthread_barrier_wait(&g->barrier);
+	memcpy(to, sum.data(), n * sizeof(T));
+}
+
+static ncclResult_t nccl_all_reduce(const void *from, void *to, size_t n, ncclDataType_t type,
+				    ncclRedOp_t op, ncclComm_t comm, cudaStream_t)
+{
+	emulate_do([=] {
+		if (type == ncclFloat32)
+			reduce(comm, (const float *)from, (float *)to, n, op == ncclMax);
+		else
+			reduce(comm, (const int *)from, (int *)to, n, op == ncclMax);
+	});
+	return ncclSuccess;
+}
+
+static ncclResult_t nccl_all_gather(const void *from, void *to, size_t n, ncclDataType_t,
+				    ncclComm_t comm, cudaStream_t)
+{
+	emulate_do([=] {
+		struct group *g = comm->group;
+
+		g->from[(size_t)comm->rank] = from;
+		pthread_barrier_wait(&g->barrier);
+		for (int k = 0; k < g->count; k++)
+			memcpy((float *)to + (size_t)k * n, g->from[(size_t)k], n * sizeof(float));
+		pthread_barrier_wait(&g->barrier);
+	});
+	return ncclSuccess;
+}
+
+static const char *nccl_error(ncclResult_t) { return "emulated"; }
+static ncclResult_t nccl_version(int *version) { *version = 0; return ncclSuccess; }
+
+extern "C" const struct vendor_nccl *vendor_nccl(void)
+{
+	static const struct vendor_nccl table = {
+		nccl_version, nccl_error, nccl_init_all, nccl_abort, nccl_abort, nccl_all_reduce,
+		nccl_all_gather
+	};
+
+	return &table;
+}
+
+extern "C" int cuda_check(cudaError_t status, const char *)
+{
+	return status == cudaSuccess ? 0 : -1;
+}

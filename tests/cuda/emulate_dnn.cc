@@ -1,0 +1,252 @@
+/*
+ * dnn.h by plain loops: any graph has a plan but those with a dilated window, for which
+ * the backend's own kernels are tried so.
+ */
+#include "emulate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <vector>
+
+/* what program.h says of windows: its other structs are no C++ */
+struct window { int k[2], s[2], dilation[2], before[2], after[2]; };
+#define NET_PROGRAM_H
+enum { STEP_HOW = 32 };
+
+extern "C" {
+#include "base/fail.h"
+#include "dev/cuda/dnn.h"
+
+struct dnn { int made; };
+struct dnn_plan { struct dnn_graph graph; struct dnn_plan *next; };
+}
+
+static struct dnn library;
+static thread_local struct dnn_plan *plans;
+
+/* ---- numbers of any type ---- */
+
+static float get(const void *at, enum dtype type, size_t i)
+{
+	if (type == DTYPE_F16)
+		return __half2float(((const __half *)at)[i]);
+	if (type == DTYPE_BF16)
+		return __bfloat162float(((const __nv_bfloat16 *)at)[i]);
+	return ((const float *)at)[i];
+}
+
+static void put(void *at, enum dtype type, size_t i, double x)
+{
+	if (type == DTYPE_F16)
+		((__half *)at)[i] = __float2half_rn((float)x);
+	else if (type == DTYPE_BF16)
+		((__nv_bfloat16 *)at)[i] = __float2bfloat16_rn((float)x);
+	else
+		((float *)at)[i] = (float)x;
+}
+
+/* ---- the loops ---- */
+
+struct convolve {
+	const struct dnn_graph *g;
+	void *const *at;
+	std::vector<double> x, w, y;    /* operands, or sums */
+};
+
+static size_t x_numbers(const struct dnn_graph *g)
+{
+	return (size_t)g->n * (size_t)g->in_h * (size_t)g->in_w * (size_t)g->in_c;
+}
+
+static size_t y_numbers(const struct dnn_graph *g)
+{
+	return (size_t)g->n * (size_t)g->out_h * (size_t)g->out_w * (size_t)g->out_c;
+}
+
+static size_t w_numbers(const struct dnn_graph *g)
+{
+	return (size_t)g->out_c * (size_t)g->window.k[0] * (size_t)g->window.k[1] *
+	       (size_t)(g->in_c / g->groups);
+}
+
+static std::vector<double> read(const void *at, enum dtype type, size_t n)
+{
+	std::vector<double> x(n);
+
+	for (size_t i = 0; i < n; i++)
+		x[i] = get(at, type, i);
+	return x;
+}
+
+static void write(void *at, enum dtype type, const std::vector<double> &x)
+{
+	for (size_t i = 0; i < x.size(); i++)
+		put(at, type, i, x[i]);
+}
+
+/* One pixel of y, all its taps. */
+static void taps(struct convolve *v, int n, int oy, int ox)
+{
+	const struct dnn_graph *g = v->g;
+	const struct window *win = &g->window;
+	int in_group = g->in_c / g->groups, out_group = g->out_c / g->groups;
+
+	for (int ky = 0; ky < win->k[0]; ky++)
+		for (int kx = 0; kx < win->k[1]; kx++) {
+			int iy = oy * win->s[0] + ky - win->before[0];
+			int ix = ox * win->s[1] + kx - win->before[1];
+
+			if (iy < 0 || iy >= g->in_h || ix < 0 || ix >= g->in_w)
+				continue;
+			for (int oc = 0; oc < g->out_c; oc++) {
+				double *x = &v->x[(((size_t)n * g->in_h + iy) * g->in_w + ix)
+						  * g->in_c + oc / out_group * in_group];
+				double *w = &v->w[(((size_t)oc * win->k[0] + ky) * win->k[1] + kx)
+						  * in_group];
+				double *y = &v->y[(((size_t)n * g->out_h + oy) * g->out_w + ox)
+						  * g->out_c + oc];
+
+				for (int c = 0; c < in_group; c++) {
+					if (g->kind == DNN_FORWARD)
+						*y += x[c] * w[c];
+					else if (g->kind == DNN_DX)
+						x[c] += *y * w[c];
+					else
+						w[c] += x[c] * *y;
+				}
+			}
+		}
+}
+
+/* relu(a x + b) in x's place. */
+static void prologue(struct convolve *v)
+{
+	const struct dnn_graph *g = v->g;
+
+	for (size_t i = 0; i < v->x.size(); i++) {
+		size_t c = i % (size_t)g->in_c;
+		double x = v->x[i] * get(v->at[DNN_A], g->type, c) + get(v->at[DNN_B], g->type, c);
+
+		if (g->fuse & DNN_SKIP)
+			x += get(v->at[DNN_Z], g->type, i);
+		v->x[i] = x > 0 ? x : 0;
+	}
+	if (g->fuse & DNN_SKIP)
+		write(v->at[DNN_T], g->type, v->x);
+}
+
+static void stats(struct convolve *v)
+{
+	const struct dnn_graph *g = v->g;
+
+	for (int c = 0; c < g->out_c; c++) {
+		double sum = 0, square = 0;
+
+		for (size_t i = (size_t)c; i < v->y.size(); i += (size_t)g->out_c) {
+			sum += v->y[i];
+			square += v->y[i] * v->y[i];
+		}
+		((float *)v->at[DNN_SUM])[c] = (float)sum;
+		((float *)v->at[DNN_SQUARE])[c] = (float)square;
+	}
+}
+
+static void relu_sums(struct convolve *v)
+{
+	const struct dnn_graph *g = v->g;
+	const float *mean = (const float *)v->at[DNN_MEAN];
+	const float *invstd = (const float *)v->at[DNN_INVSTD];
+	const float *gain = (const float *)v->at[DNN_GAIN];
+	const float *bias = (const float *)v->at[DNN_BIAS];
+
+	for (int c = 0; c < g->in_c; c++) {
+		double sum = 0, product = 0;
+
+		for (size_t i = (size_t)c; i < v->x.size(); i += (size_t)g->in_c) {
+			double hat = (get(v->at[DNN_BN_X], g->type, i) - mean[c]) * invstd[c];
+
+			if (!(hat * gain[c] + bias[c] > 0))
+				v->x[i] = 0;
+			sum += v->x[i];
+			product += v->x[i] * hat;
+		}
+		((float *)v->at[DNN_DGAIN])[c] = (float)product;
+		((float *)v->at[DNN_DBIAS])[c] = (float)sum;
+	}
+}
+
+static void convolve(const struct dnn_graph *g, void *const *at)
+{
+	struct convolve v = { g, at, {}, {}, {} };
+
+	v.x = g->kind == DNN_DX ? std::vector<double>(x_numbers(g))
+				: read(at[DNN_X], g->type, x_numbers(g));
+	v.w = g->kind == DNN_DW ? std::vector<double>(w_numbers(g))
+				: read(at[DNN_W], g->type, w_numbers(g));
+	v.y = g->kind == DNN_FORWARD ? std::vector<double>(y_numbers(g))
+				     : read(at[DNN_Y], g->type, y_numbers(g));
+	if (g->fuse & DNN_PROLOGUE)
+		prologue(&v);
+	for (int n = 0; n < g->n; n++)
+		for (int oy = 0; oy < g->out_h; oy++)
+			for (int ox = 0; ox < g->out_w; ox++)
+				taps(&v, n, oy, ox);
+	if (g->fuse & DNN_STATS)
+		stats(&v);
+	if (g->fuse & DNN_RELU_SUMS)
+		relu_sums(&v);
+	if (g->kind == DNN_FORWARD)
+		write(at[DNN_Y], g->type, v.y);
+	else if (g->kind == DNN_DX)
+		write(at[DNN_X], g->type, v.x);
+	else
+		write(at[DNN_W], g->type, v.w);
+}
+
+/* ---- dnn.h ---- */
+
+extern "C" {
+
+const char *dnn_properties(const char *) { return NULL; }
+struct dnn *dnn_open(const char *, void *) { return &library; }
+const char *dnn_library(struct dnn *) { return "emulated"; }
+size_t dnn_plan_work(const struct dnn_plan *) { return 64; }
+const char *dnn_plan_how(const struct dnn_plan *) { return "emulated"; }
+
+void dnn_close(struct dnn *)
+{
+	while (plans) {
+		struct dnn_plan *p = plans;
+
+		plans = p->next;
+		free(p);
+	}
+}
+
+const struct dnn_plan *dnn_plan(struct dnn *, const struct dnn_graph *g, const char *)
+{
+	struct dnn_plan *p;
+
+	if (g->window.dilation[0] > 1 || g->window.dilation[1] > 1) {
+		fail("emulated: no engine");
+		return NULL;
+	}
+	p = (struct dnn_plan *)calloc(1, sizeof *p);
+	p->graph = *g;
+	p->next = plans;
+	plans = p;
+	return p;
+}
+
+int dnn_run(struct dnn *, const struct dnn_plan *p, void *const operand[DNN_OPERANDS], void *work)
+{
+	std::vector<void *> at(operand, operand + DNN_OPERANDS);
+	const struct dnn_graph g = p->graph;
+
+	memset(work, 0xff, 64);         /* it may be used */
+	emulate_do([=] { convolve(&g, at.data()); });
+	return 0;
+}
+
+}
