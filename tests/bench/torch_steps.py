@@ -1,7 +1,7 @@
 """Images per second of whole training steps in PyTorch on the CPU: the peer of net-train.
 
 torch_steps.py NETWORK BATCH MODE [SECONDS]; MODE: eager, channels_last, compile or
-compile+channels_last. Synthetic images that are in memory already, SGD with momentum,
+compile+channels_last, each also with +bf16 (autocast). Synthetic images that are in memory already, SGD with momentum,
 as many threads as there are processors. Prints one number: the median.
 """
 import os
@@ -31,7 +31,9 @@ begin = None
 while begin is None or len(times) < 5 or time.perf_counter() - begin < seconds:
     started = time.perf_counter()
     sgd.zero_grad(set_to_none=True)
-    torch.nn.functional.cross_entropy(run(images), labels).backward()
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled="bf16" in mode):
+        loss = torch.nn.functional.cross_entropy(run(images), labels)
+    loss.backward()
     sgd.step()
     times.append(time.perf_counter() - started)
     if len(times) == 2 and begin is None:           # the first two warm up and compile

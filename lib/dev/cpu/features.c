@@ -235,8 +235,8 @@ void cpu_explain(struct device *dev, struct text *t)
 	text_add(t, "%s\n", dev->words);
 	explain_processor(t);
 	text_add(t, "cores: %ld online; threads: %d, %s\n", sysconf(_SC_NPROCESSORS_ONLN),
-		 dev->threads, dev->threads_asked ? "asked for"
-						  : "as many as OMP_NUM_THREADS or the system allows");
+		 dev->threads, dev->threads_asked ? "asked for" :
+		 "as many as OMP_NUM_THREADS or the system allows");
 	if (policy)
 		text_add(t, "threads wait as OMP_WAIT_POLICY says: %s\n", policy);
 	else
