@@ -52,8 +52,11 @@ static void moments_find(const struct across_pass *f, size_t at, int pixels, str
 			sum[p] = FMA(d, d, sum[p]);
 		}
 	}
-	for (int p = 0; p < pixels; p++)
-		m->invstd[p] = (float)(1 / __builtin_sqrt((double)lanes_sum(sum[p]) / channels + f->eps));
+	for (int p = 0; p < pixels; p++) {
+		double var = (double)lanes_sum(sum[p]) / channels;
+
+		m->invstd[p] = (float)(1 / __builtin_sqrt(var + f->eps));
+	}
 }
 
 static void layernorm(const struct across_pass *f, size_t at, int pixels)
