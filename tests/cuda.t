@@ -9,7 +9,7 @@
 networks='resnet18 resnet50 resnext50_32x4d vgg16 mobilenet_v2 mnasnet1_0 densenet121 googlenet
 inception_v3 efficientnet_b0 shufflenet_v2_x1_0'
 golden=$TESTS/golden/cuda
-kernels='ops-across ops-loss ops-pool'
+kernels='ops-loss ops-pool'
 plan $((4 + 4 + 2 + $(echo $kernels | wc -w)))
 
 # ---- a machine without a device ----
