@@ -58,6 +58,7 @@ struct move {
 	const char *from;
 	char *to;
 	int x_c, y_c, count;
+	const struct kernels *k16;
 };
 
 /* One row of one sample, number by number. */
@@ -85,6 +86,23 @@ static void move_piece(void *context, size_t i)
 	}
 }
 
+/* Numbers side by side into the other type. */
+static void convert(const struct move *f, char *to, const char *from, size_t n)
+{
+	enum dtype x = f->x->lay.type, y = f->y->lay.type;
+	size_t whole = 0;
+
+	if (f->k16 && x == DTYPE_F32 && y == DTYPE_BF16) {
+		whole = n - n % (size_t)f->k16->width;
+		f->k16->shorten((const float *)from, (uint16_t *)to, whole);
+	} else if (f->k16 && x == DTYPE_BF16 && y == DTYPE_F32) {
+		whole = n - n % (size_t)f->k16->width;
+		f->k16->widen((const uint16_t *)from, (float *)to, whole);
+	}
+	numbers_convert(to + whole * dtype_bytes(y), y, from + whole * dtype_bytes(x), x,
+			n - whole);
+}
+
 /* Whole planes of one sample, where both sides have the same blocks. */
 static void planes_piece_move(void *context, size_t n)
 {
@@ -100,14 +118,14 @@ static void planes_piece_move(void *context, size_t n)
 	if (f->x->lay.type == f->y->lay.type)
 		memcpy(to, from, numbers * size);
 	else
-		numbers_convert(to, f->y->lay.type, from, f->x->lay.type, numbers);
+		convert(f, to, from, numbers);
 }
 
 static void move_run(struct device *dev, const struct memory *m, int from, int to, int x_c,
 		     int y_c, int count)
 {
 	struct move f = { value_at(m, from), value_at(m, to), memory_at(m, from),
-			  memory_at(m, to), x_c, y_c, count };
+			  memory_at(m, to), x_c, y_c, count, dev->k16 };
 	int block = f.x->lay.block;
 	int whole = block == f.y->lay.block && x_c % block == 0 && y_c % block == 0 &&
 		    /* a part block is copied with its padding, at the end on both sides */

@@ -76,5 +76,5 @@ static float spin(size_t rounds)
 const struct kernels KERNELS = {
 	KERNELS_NAME, WIDTH, stats, forward, backward, total, mul, layernorm, layernorm_dx,
 	lrn, lrn_dx, maxpool, maxpool_dx, avgpool, avgpool_dx, direct, direct_dx, direct_dw,
-	update, finite, spin
+	update, finite, NULL, NULL, spin
 };

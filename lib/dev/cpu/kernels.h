@@ -154,6 +154,9 @@ struct kernels {
 	void (*update)(const struct update_pass *, size_t from, size_t to);
 	/* Whether all numbers are finite: 1 or 0. */
 	int (*finite)(const float *, size_t n);
+	/* Of tables for bf16 alone: n numbers, a multiple of width, from fp32 and to it. */
+	void (*shorten)(const float *x, uint16_t *y, size_t n);
+	void (*widen)(const uint16_t *x, float *y, size_t n);
 	/* Multiply-adds for their own sake: KERNEL_SPIN a lane of a vector and round. */
 	float (*spin)(size_t rounds);
 };

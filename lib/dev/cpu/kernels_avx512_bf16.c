@@ -26,10 +26,23 @@
 #include "dev/cpu/kernel_norm.h"
 #include "dev/cpu/kernel_pool.h"
 
+static void shorten(const float *x, uint16_t *y, size_t n)
+{
+	for (size_t i = 0; i < n; i += WIDTH)
+		store(y + i, *(const vec_any *)(x + i));
+}
+
+static void widen(const uint16_t *x, float *y, size_t n)
+{
+	for (size_t i = 0; i < n; i += WIDTH)
+		*(vec_any *)(y + i) = load(x + i);
+}
+
 const struct kernels kernels_avx512_bf16 = {
 	.name = "avx512_bf16", .width = WIDTH, .stats = stats, .forward = forward,
 	.backward = backward, .total = total, .mul = mul, .maxpool = maxpool,
-	.maxpool_dx = maxpool_dx, .avgpool = avgpool, .avgpool_dx = avgpool_dx
+	.maxpool_dx = maxpool_dx, .avgpool = avgpool, .avgpool_dx = avgpool_dx,
+	.shorten = shorten, .widen = widen
 };
 
 #ifdef __clang__
