@@ -1,7 +1,7 @@
 #!/bin/sh
 # Training: the run's folder, log, options, resuming bit for bit, signals, failures.
 . "${0%/*}/lib.sh"
-plan 70
+plan 72
 
 # 1,000 digits; 48 does not divide them. A network with batch norm and dropout.
 tfrec-pack -q --from-tar "$ROOT/examples/digits.tar" --under test -o set --shards 2 || exit 1
