@@ -3,11 +3,11 @@
  * own kernels give the same bytes for any number of threads, every instruction set
  * gives the results of ref, and Winograd can be left out.
  */
+#include "on_backend.h"
 #include "program_nets.h"
 
 #include "base/rng.h"
 #include "dev/dev.h"
-#include "ops/small.h"
 
 #include <stdio.h>
 #include <sys/wait.h>
@@ -37,14 +37,6 @@ struct run {
 	struct device *dev;
 	struct program *p;
 };
-
-static void need(void)
-{
-	if (small_backend("cpu"))
-		return;
-	print_message("%s\n", fail_why());
-	skip();
-}
 
 static void run_open(struct run *r, const char *device, int threads)
 {
@@ -231,7 +223,7 @@ static void how_is_obeyed(void **state)
 	int n, i, k;
 
 	(void)state;
-	need();
+	backend_needed("cpu");
 	g = net_of(kinds_net, NULL, "classes=5");
 	run_open(&r, "cpu", 2);
 	for (k = 0; k < 2; k++) {
@@ -267,7 +259,7 @@ static void winograd_left_out(void **state)
 	struct run r;
 
 	(void)state;
-	need();
+	backend_needed("cpu");
 	o.without = "winograd";
 	g = net_of(kinds_net, NULL, "classes=5");
 	run_open(&r, "cpu", 2);
@@ -292,7 +284,7 @@ static void threads_do_not_matter(void **state)
 	float *one, *other;
 
 	(void)state;
-	need();
+	backend_needed("cpu");
 	one = step_gradients(own_net, "cpu", 1, NULL, &n);
 	for (int threads = 2; threads <= 5; threads++) {
 		other = step_gradients(own_net, "cpu", threads, NULL, &m);
@@ -324,7 +316,7 @@ static void bf16_against_ref(void **state)
 	static const char *const text[] = { kinds_net, own_net };
 
 	(void)state;
-	need();
+	backend_needed("cpu");
 	for (int i = 0; i < 2; i++) {
 		size_t n, m;
 		float *brief = gradients_in(DTYPE_BF16, text[i], "cpu", 2, NULL, &n), *ref;
@@ -350,7 +342,7 @@ static void bf16_threads_do_not_matter(void **state)
 	float *one, *other;
 
 	(void)state;
-	need();
+	backend_needed("cpu");
 	one = gradients_in(DTYPE_BF16, own_net, "cpu", 1, NULL, &n);
 	if (!one)
 		skip();
@@ -385,7 +377,7 @@ static void instruction_sets(void **state)
 	static const char *const set[] = { "cpu:plain", "cpu:avx2", "cpu:avx512" };
 
 	(void)state;
-	need();
+	backend_needed("cpu");
 	for (int i = 0; i < 3; i++) {
 		struct device *dev = NULL;
 		const struct backend *b = backend_find("cpu");

@@ -6,17 +6,12 @@
  * Tolerances: sums of up to 800 numbers in fp32, divided by deviations; powers of sums
  * to a few units of the last place.
  */
-#include "ops/small.h"
+#include "on_backend.h"
 
 #include "base/fail.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 struct across_case { int n, h, w, c; };
 
@@ -88,15 +83,12 @@ static void ref_differences(void **state)
 	assert_int_equal(bad, 0);
 }
 
-static void against(const char *backend)
+static void against(void **state)
 {
+	const char *backend = backend_of(state);
 	static const struct small_tolerance most = { 4e-6, 0, 0 };
 	int i, k, bad = 0;
 
-	if (!small_backend(backend)) {
-		print_message("%s\n", fail_why());
-		skip();
-	}
 	for (i = 0; i < CASES; i++) {
 		struct small s;
 
@@ -112,30 +104,15 @@ static void against(const char *backend)
 	assert_int_equal(bad, 0);
 }
 
-static void ref_layouts(void **state)
-{
-	(void)state;
-	against("ref");
-}
-
-static void cpu(void **state)
-{
-	(void)state;
-	against("cpu");
-}
-
 /* After the input only gain and bias have gradients. */
-static void no_dx(const char *backend)
+static void no_dx(void **state)
 {
+	const char *backend = backend_of(state);
 	static const struct small_tolerance most = { 4e-6, 0, 0 };
 	const struct across_case c = { 2, 4, 4, 20 };
 	struct small s;
 	int bad;
 
-	if (!small_backend(backend)) {
-		print_message("%s\n", fail_why());
-		skip();
-	}
 	make_norm(&s, &c);
 	s.steps--;
 	small_step(&s, PART_BACKWARD, STEP_COPY, NULL, OF(DY), OF(DX));
@@ -144,29 +121,6 @@ static void no_dx(const char *backend)
 	bad = small_against_ref(&s, backend, most);
 	small_release(&s);
 	assert_int_equal(bad, 0);
-}
-
-static void ref_no_dx(void **state)
-{
-	(void)state;
-	no_dx("ref");
-}
-
-static void cpu_no_dx(void **state)
-{
-	(void)state;
-	no_dx("cpu");
-}
-
-static void run_ref(struct small *s)
-{
-	struct small_setup setup = { "ref", SMALL_BLOCK8, "all", 0, 0 };
-	struct bound *b = small_bind(s, &setup);
-
-	if (!b || bound_run(b))
-		print_error("%s\n", fail_why());
-	assert_non_null(b);
-	bound_free(b);
 }
 
 /* By hand: x 1 3 3 5, mean 3, variance 2; and a window of n channels. */
@@ -207,10 +161,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ref_known),
 		cmocka_unit_test(ref_differences),
-		cmocka_unit_test(ref_layouts),
-		cmocka_unit_test(ref_no_dx),
-		cmocka_unit_test(cpu),
-		cmocka_unit_test(cpu_no_dx),
+		ON("ref", against),
+		ON("ref", no_dx),
+		ON("cpu", against),
+		ON("cpu", no_dx),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

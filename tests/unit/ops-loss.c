@@ -3,17 +3,12 @@
  * Tolerances: exp and log of fp32 are off by about 1e-6 where logits are as large as
  * 20; losses are sums over up to 1,000 classes of such.
  */
-#include "ops/small.h"
+#include "on_backend.h"
 
 #include "base/fail.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 enum { LOGITS, LABELS, SHARES, PROBABILITIES, LOSSES, DLOGITS };
 
@@ -113,17 +108,14 @@ static void add_xent(struct small *s, const struct xent_attr *a, int logits, int
 }
 
 /* The loss of an auxiliary head is taken along, with its weight; its guesses are not. */
-static void others(const char *backend)
+static void others(void **state)
 {
+	const char *backend = backend_of(state);
 	static const struct xent_attr weights[] = { { 0.1, 0.4, 5 }, { 0.1, 1, 5 } };
 	static const struct small_tolerance most = { 1e-6, 0, 0 };
 	struct small s;
 	int sum[2], logits, k, n, bad;
 
-	if (!small_backend(backend)) {
-		print_message("%s\n", fail_why());
-		skip();
-	}
 	case_make(&s, &weights[0]);
 	logits = small_value(&s, SMALL_IN, N, 1, 1, 5);
 	for (k = 0; k < 2; k++) {
@@ -141,18 +133,6 @@ static void others(const char *backend)
 		assert_true(n == 2 ? aux[0] == 0 : aux[0] > 0);
 	}
 	small_release(&s);
-}
-
-static void ref_others(void **state)
-{
-	(void)state;
-	others("ref");
-}
-
-static void cpu_others(void **state)
-{
-	(void)state;
-	others("cpu");
 }
 
 /* The formula, written once more and straight. */
@@ -255,20 +235,12 @@ static void bad_labels(const char *backend)
 	}
 }
 
-static void need(const char *backend)
+static void against(void **state)
 {
-	if (small_backend(backend))
-		return;
-	print_message("%s\n", fail_why());
-	skip();
-}
-
-static void against(const char *backend)
-{
+	const char *backend = backend_of(state);
 	struct small_tolerance most = { 3e-6, 0, 0 };
 	int i, bad = 0;
 
-	need(backend);
 	for (i = 0; i < XENTS; i++) {
 		struct small s;
 
@@ -279,18 +251,6 @@ static void against(const char *backend)
 	assert_int_equal(bad, 0);
 	far_apart(backend);
 	bad_labels(backend);
-}
-
-static void ref_layouts(void **state)
-{
-	(void)state;
-	against("ref");
-}
-
-static void cpu(void **state)
-{
-	(void)state;
-	against("cpu");
 }
 
 /* ---- after backward ---- */
@@ -360,12 +320,12 @@ static void ref_update(void **state)
 }
 
 /* A loss or gradient that is not finite: nothing moves, now and later. */
-static void halts(const char *backend)
+static void halts(void **state)
 {
+	const char *backend = backend_of(state);
 	struct small_setup setup = { backend, SMALL_NHWC, "all", 0, 0 };
 	int where;
 
-	need(backend);
 	for (where = 0; where < 3; where++) {
 		struct update_case u;
 		struct control control;
@@ -436,14 +396,14 @@ static void ref_track(void **state)
 	}
 }
 
-static void after_backward(const char *backend)
+static void after_backward(void **state)
 {
+	const char *backend = backend_of(state);
 	struct small_tolerance most = { 4e-7, 0, 0 };
 	struct bn_attr attr = { 1e-5, 0.9, 50, 1 };
 	struct small s;
 	int i, bad = 0;
 
-	need(backend);
 	for (i = 0; i < OPTIMIZERS; i++) {
 		struct update_case u;
 
@@ -457,38 +417,20 @@ static void after_backward(const char *backend)
 	assert_int_equal(bad, 0);
 }
 
-static void ref_halts(void **state)
-{
-	(void)state;
-	halts("ref");
-}
-
-static void cpu_halts(void **state)
-{
-	(void)state;
-	halts("cpu");
-}
-
-static void cpu_after_backward(void **state)
-{
-	(void)state;
-	after_backward("cpu");
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ref_formula),
 		cmocka_unit_test(ref_differences),
-		cmocka_unit_test(ref_layouts),
+		ON("ref", against),
 		cmocka_unit_test(ref_update),
-		cmocka_unit_test(ref_halts),
+		ON("ref", halts),
 		cmocka_unit_test(ref_track),
-		cmocka_unit_test(ref_others),
-		cmocka_unit_test(cpu),
-		cmocka_unit_test(cpu_others),
-		cmocka_unit_test(cpu_after_backward),
-		cmocka_unit_test(cpu_halts),
+		ON("ref", others),
+		ON("cpu", against),
+		ON("cpu", others),
+		ON("cpu", after_backward),
+		ON("cpu", halts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

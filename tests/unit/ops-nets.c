@@ -7,11 +7,11 @@
  * the largest; batch norm over 16 numbers may multiply that by its slope, here up to
  * ten; Winograd by another ten.
  */
+#include "on_backend.h"
 #include "program_nets.h"
 
 #include "base/rng.h"
 #include "dev/dev.h"
-#include "ops/small.h"
 
 #include <pthread.h>
 
@@ -267,20 +267,12 @@ static int learns(int net)
 	return 1;
 }
 
-static void need(const char *backend)
-{
-	if (small_backend(backend))
-		return;
-	print_message("%s\n", fail_why());
-	skip();
-}
-
 static void cpu_against_ref(void **state)
 {
 	int i, bad = 0;
 
 	(void)state;
-	need("cpu");
+	backend_needed("cpu");
 	for (i = 0; i < NETS; i++) {
 		bad += against_ref("cpu", i, NULL);
 		bad += against_ref("cpu", i, "recompute");
@@ -294,7 +286,7 @@ static void every_op_learns(void **state)
 	int i, bad = 0;
 
 	(void)state;
-	need("cpu");
+	backend_needed("cpu");
 	for (i = 0; i < NETS; i++)
 		bad += learns(i);
 	assert_int_equal(bad, 0);
@@ -355,26 +347,14 @@ static int two_against_one(const char *backend, int net)
 	return bad;
 }
 
-static void two_devices(const char *backend)
+static void two_devices(void **state)
 {
+	const char *backend = backend_of(state);
 	int i, bad = 0;
 
-	need(backend);
 	for (i = 0; i < NETS; i++)
 		bad += two_against_one(backend, i);
 	assert_int_equal(bad, 0);
-}
-
-static void ref_two_devices(void **state)
-{
-	(void)state;
-	two_devices("ref");
-}
-
-static void cpu_two_devices(void **state)
-{
-	(void)state;
-	two_devices("cpu");
 }
 
 /* Three steps twice, from the start: the same bytes. */
@@ -383,7 +363,7 @@ static void cpu_same_bytes(void **state)
 	int i, k, step;
 
 	(void)state;
-	need("cpu");
+	backend_needed("cpu");
 	for (i = 0; i < NETS; i++) {
 		struct graph *g = net_of(nets[i].text, NULL, "classes=5");
 		struct program_options o = options_of(1, BATCH);
@@ -408,14 +388,14 @@ static void cpu_same_bytes(void **state)
 }
 
 /* A bad label on one device: both end, and both say why. */
-static void failure(const char *backend)
+static void failure(void **state)
 {
+	const char *backend = backend_of(state);
 	const int32_t bad[BATCH] = { CLASSES, -1, 0, -1 };
 	struct graph *g;
 	struct run two[2];
 	int k;
 
-	need(backend);
 	g = net_of(small_net, NULL, "classes=5");
 	two_open(two, backend, g, 1);
 	for (k = 0; k < 2; k++)
@@ -440,28 +420,16 @@ close:
 	graph_free(g);
 }
 
-static void ref_failure(void **state)
-{
-	(void)state;
-	failure("ref");
-}
-
-static void cpu_failure(void **state)
-{
-	(void)state;
-	failure("cpu");
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(ref_two_devices),
-		cmocka_unit_test(ref_failure),
+		ON("ref", two_devices),
+		ON("ref", failure),
 		cmocka_unit_test(cpu_against_ref),
 		cmocka_unit_test(every_op_learns),
-		cmocka_unit_test(cpu_two_devices),
+		ON("cpu", two_devices),
 		cmocka_unit_test(cpu_same_bytes),
-		cmocka_unit_test(cpu_failure),
+		ON("cpu", failure),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

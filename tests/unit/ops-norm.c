@@ -16,19 +16,14 @@
  * dx cancels up to a factor of ten. Numbers next to an activation's corner would flip
  * by rounding: seeds are such that none lies within 1e-5 of it (looked for).
  */
-#include "ops/small.h"
+#include "on_backend.h"
 
 #include "base/fail.h"
 #include "net/bracket.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 struct bn_case { int n, h, w, c; };
 
@@ -228,10 +223,7 @@ static void against(const char *backend)
 {
 	int i, form, sum, bad = 0;
 
-	if (!small_backend(backend)) {
-		print_message("%s\n", fail_why());
-		skip();
-	}
+	backend_needed(backend);
 	for (i = 0; i < CASES; i++)
 		for (form = 0; form < FORMS; form++)
 			for (sum = 0; sum < 2; sum++)
@@ -272,16 +264,13 @@ static void cpu(void **state)
 }
 
 /* Evaluation: running statistics, absent gain and bias. */
-static void evaluation(const char *backend)
+static void evaluation(void **state)
 {
+	const char *backend = backend_of(state);
 	struct small_tolerance most = { 2e-6, 2e-6, 0.005 };
 	struct bn_attr attr = { 1e-5, 0.9, 0, 1 };
 	int i, bare, bad = 0;
 
-	if (!small_backend(backend)) {
-		print_message("%s\n", fail_why());
-		skip();
-	}
 	for (i = 0; i < CASES; i++)
 		for (bare = 0; bare < 2; bare++) {
 			const struct bn_case *c = &cases[i];
@@ -304,18 +293,6 @@ static void evaluation(const char *backend)
 			small_release(&s);
 		}
 	assert_int_equal(bad, 0);
-}
-
-static void ref_evaluation(void **state)
-{
-	(void)state;
-	evaluation("ref");
-}
-
-static void cpu_evaluation(void **state)
-{
-	(void)state;
-	evaluation("cpu");
 }
 
 /* By the formula, with numbers worked out by hand: x 1 2 3 6, mean 3, variance 3.5. */
@@ -351,9 +328,9 @@ int main(void)
 		cmocka_unit_test(known_numbers),
 		cmocka_unit_test(ref_differences),
 		cmocka_unit_test(ref_layouts),
-		cmocka_unit_test(ref_evaluation),
+		ON("ref", evaluation),
 		cmocka_unit_test(cpu),
-		cmocka_unit_test(cpu_evaluation),
+		ON("cpu", evaluation),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,18 +2,13 @@
  * Steps on one number at a time, and those that move numbers. Their results are one
  * or two roundings away from ref's, or the same.
  */
-#include "ops/small.h"
+#include "on_backend.h"
 
 #include "base/fail.h"
 #include "base/rng.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const struct small_tolerance exact = { 0, 0, 0.01 };
 static const struct small_tolerance rounded = { 3e-7, 3e-7, 0.01 };
@@ -294,19 +289,11 @@ static int make_dropout(struct small *s, const struct shape_case *c, int which)
 	return 1;
 }
 
-static void need(const char *backend)
+static void against(void **state)
 {
-	if (small_backend(backend))
-		return;
-	print_message("%s\n", fail_why());
-	skip();
-}
-
-static void against(const char *backend)
-{
+	const char *backend = backend_of(state);
 	int bad = 0;
 
-	need(backend);
 	bad += each(backend, make_relu, exact, 0);
 	bad += each(backend, make_curved, curved, 0);
 	bad += each(backend, make_add, exact, 0);
@@ -319,29 +306,6 @@ static void against(const char *backend)
 	bad += each(backend, make_dropout, exact, 0);
 	bad += each(backend, make_short_copy, exact, 1);
 	assert_int_equal(bad, 0);
-}
-
-static void ref_layouts(void **state)
-{
-	(void)state;
-	against("ref");
-}
-
-static void cpu(void **state)
-{
-	(void)state;
-	against("cpu");
-}
-
-static void run_ref(struct small *s)
-{
-	struct small_setup setup = { "ref", SMALL_BLOCK8, "all", 0, 0 };
-	struct bound *b = small_bind(s, &setup);
-
-	if (!b || bound_run(b))
-		print_error("%s\n", fail_why());
-	assert_non_null(b);
-	bound_free(b);
 }
 
 /* Against the draws one by one, in C, H, W order. */
@@ -454,7 +418,7 @@ static void cpu_curves(void **state)
 	size_t i, k, n = 400000;
 
 	(void)state;
-	need("cpu");
+	backend_needed("cpu");
 	for (k = 0; k < sizeof curve / sizeof *curve; k++) {
 		struct act_attr act = { curve[k].act };
 		double worst = 0, at = 0;
@@ -513,9 +477,9 @@ int main(void)
 		cmocka_unit_test(ref_known),
 		cmocka_unit_test(ref_dropout),
 		cmocka_unit_test(ref_differences),
-		cmocka_unit_test(ref_layouts),
+		ON("ref", against),
 		cmocka_unit_test(ref_refuses),
-		cmocka_unit_test(cpu),
+		ON("cpu", against),
 		cmocka_unit_test(cpu_curves),
 	};
 

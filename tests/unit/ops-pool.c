@@ -3,17 +3,12 @@
  * A maximum is a copy: exact. An average of up to 306 numbers is off by a few roundings
  * of its largest.
  */
-#include "ops/small.h"
+#include "on_backend.h"
 
 #include "base/fail.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 struct pool_case {
 	int n, h, w, c, k[2], s[2], before[2], after[2];
@@ -129,17 +124,14 @@ static void ties(struct small_value *x, int nan)
 			x->given[i] = NAN;
 }
 
-static void against(const char *backend)
+static void against(void **state)
 {
+	const char *backend = backend_of(state);
 	static const struct small_tolerance most[KINDS] = { { 0, 0, 0.01 }, { 1e-6, 0, 0.01 },
 								{ 1e-6, 0, 0.01 } };
 	static const struct small_tolerance sums = { 1e-6, 0, 0.01 };
 	int i, kind, tied, bad = 0;
 
-	if (!small_backend(backend)) {
-		print_message("%s\n", fail_why());
-		skip();
-	}
 	for (i = 0; i < CASES; i++)
 		for (kind = 0; kind < KINDS; kind++)
 			for (tied = 0; tied < (kind == MAXIMUM ? 3 : 1); tied++) {
@@ -158,28 +150,13 @@ static void against(const char *backend)
 	assert_int_equal(bad, 0);
 }
 
-static void ref_layouts(void **state)
-{
-	(void)state;
-	against("ref");
-}
-
-static void cpu(void **state)
-{
-	(void)state;
-	against("cpu");
-}
-
 /* Evaluation: a maximum without places. */
-static void without_places(const char *backend)
+static void without_places(void **state)
 {
+	const char *backend = backend_of(state);
 	static const struct small_tolerance exact = { 0, 0, 0.001 };
 	int i, bad = 0;
 
-	if (!small_backend(backend)) {
-		print_message("%s\n", fail_why());
-		skip();
-	}
 	for (i = 0; i < CASES; i++) {
 		struct pool_attr a = attr_of(&cases[i], MAXIMUM);
 		const struct pool_case *c = &cases[i];
@@ -193,18 +170,6 @@ static void without_places(const char *backend)
 		small_release(&s);
 	}
 	assert_int_equal(bad, 0);
-}
-
-static void ref_without_places(void **state)
-{
-	(void)state;
-	without_places("ref");
-}
-
-static void cpu_without_places(void **state)
-{
-	(void)state;
-	without_places("cpu");
 }
 
 /* One row, worked out by hand: how windows at the edges count (PyTorch's rules). */
@@ -261,10 +226,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ref_known),
 		cmocka_unit_test(ref_differences),
-		cmocka_unit_test(ref_layouts),
-		cmocka_unit_test(ref_without_places),
-		cmocka_unit_test(cpu),
-		cmocka_unit_test(cpu_without_places),
+		ON("ref", against),
+		ON("ref", without_places),
+		ON("cpu", against),
+		ON("cpu", without_places),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
