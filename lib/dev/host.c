@@ -143,36 +143,16 @@ void host_close(struct host *host)
 	memset(host, 0, sizeof *host);
 }
 
-/* A master, gradient or slot: the same bytes on both sides. */
-static int bare(const struct value *v)
-{
-	return v->param >= 0 &&
-	       (v->arena == ARENA_PARAM || v->arena == ARENA_GRAD || v->arena == ARENA_STATE);
-}
-
-static size_t plain_numbers(const struct value *v)
-{
-	return (size_t)v->n * (size_t)v->h * (size_t)v->w * (size_t)v->c;
-}
-
-static int stored(const struct program *p, int value)
-{
-	assert(value >= 0 && value < p->values);
-	if (p->value[value].arena == ARENA_NONE)
-		return fail("%s: lives inside a bracket and is not stored", p->value[value].name);
-	return 0;
-}
-
 int host_put(struct host *host, const struct program *p, int value, const void *plain)
 {
 	struct memory *m = host_memory(host, p);
 	const struct value *v = &p->value[value];
 
-	TRY(stored(p, value));
+	TRY(program_stored(p, value));
 	if (v->arena == ARENA_CONTROL)
 		memcpy(memory_at(m, value), plain, CONTROL_HOST);
-	else if (bare(v))
-		memcpy(memory_at(m, value), plain, plain_numbers(v) * sizeof(float));
+	else if (value_bare(v))
+		memcpy(memory_at(m, value), plain, value_plain(v) * sizeof(float));
 	else
 		value_pack(v, memory_at(m, value), plain);
 	return 0;
@@ -183,11 +163,11 @@ int host_get(struct host *host, const struct program *p, int value, void *plain)
 	struct memory *m = host_memory(host, p);
 	const struct value *v = &p->value[value];
 
-	TRY(stored(p, value));
+	TRY(program_stored(p, value));
 	if (v->arena == ARENA_CONTROL)
 		memcpy(plain, memory_at(m, value), sizeof(struct control));
-	else if (bare(v))
-		memcpy(plain, memory_at(m, value), plain_numbers(v) * sizeof(float));
+	else if (value_bare(v))
+		memcpy(plain, memory_at(m, value), value_plain(v) * sizeof(float));
 	else
 		value_unpack(v, memory_at(m, value), plain);
 	return 0;

@@ -271,6 +271,18 @@ void program_free(struct program *);    /* NULL: nothing; calls target.release *
 /* Numbers and bytes that a value's layout takes (padding included). */
 size_t value_numbers(const struct value *);
 
+/* Numbers that it stands for, n h w c (padding not included). */
+static inline size_t value_plain(const struct value *v)
+{
+	return (size_t)v->n * (size_t)v->h * (size_t)v->w * (size_t)v->c;
+}
+
+/* A master, gradient or slot, which has no layout: on the device the same bytes as off it. */
+int value_bare(const struct value *);
+
+/* 0, or -1 where a value lives inside a bracket and has no bytes to put or get. */
+int program_stored(const struct program *, int value);
+
 /* Offset, in numbers, of (n, c, h, w) in a value. */
 static inline size_t value_place(const struct value *v, int n, int c, int h, int w)
 {
@@ -284,6 +296,9 @@ static inline size_t value_place(const struct value *v, int n, int c, int h, int
  * step is changed to it. attr is kept by the program's memory (copied). -1: reason. */
 int program_pack(struct program *, int step, int operand, const char *key, size_t bytes,
 		 const void *attr, size_t attr_bytes);
+
+/* For a backend's prepare: notes how a step will run. 0, or -1 where another was asked for. */
+int step_choose(struct step *, const char *backend, const char *how);
 
 /* Memory that lives as long as the program, zeroed; NULL: reason. */
 void *program_alloc(struct program *, size_t bytes);

@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -106,6 +107,20 @@ int program_reserve(struct program *p, int values, int steps)
 size_t value_numbers(const struct value *v)
 {
 	return (size_t)v->n * (size_t)v->h * (size_t)v->w * (size_t)v->lay.pad;
+}
+
+int value_bare(const struct value *v)
+{
+	return v->param >= 0 &&
+	       (v->arena == ARENA_PARAM || v->arena == ARENA_GRAD || v->arena == ARENA_STATE);
+}
+
+int program_stored(const struct program *p, int value)
+{
+	assert(value >= 0 && value < p->values);
+	if (p->value[value].arena == ARENA_NONE)
+		return fail("%s: lives inside a bracket and is not stored", p->value[value].name);
+	return 0;
 }
 
 int value_measure(struct value *v)
@@ -218,6 +233,15 @@ void step_extent(const struct program *p, int step, int *first, int *last)
 		--*first;
 	while (*last + 1 < p->steps && p->step[*last + 1].bracket == bracket)
 		++*last;
+}
+
+int step_choose(struct step *s, const char *backend, const char *how)
+{
+	if (s->how[0] && strcmp(s->how, how))
+		return fail("%s: %s: no kernel \"%s\" for it here, \"%s\" would do", backend,
+			    step_name(s->kind), s->how, how);
+	snprintf(s->how, STEP_HOW, "%s", how);
+	return 0;
 }
 
 const char *step_name(enum step_kind kind)

@@ -192,5 +192,5 @@ int across_prepare(struct device *dev, struct program *p, int step)
 		s->work = pieces * 2 * lanes_of(v) * sizeof(double);
 	else if (s->kind != STEP_LAYERNORM)
 		s->work = pieces * 2 * row_room(v, s->attr) * sizeof(float);
-	return how_choose(s, "own");
+	return step_choose(s, "cpu", "own");
 }

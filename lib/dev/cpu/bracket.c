@@ -182,7 +182,7 @@ int bracket_prepare(struct device *dev, struct program *p, int from, int to)
 	if (!bracket_find(p, from, to, &v) || !alike(dev, p, &v, &like) || hidden_stored(p, &v))
 		return fail("cpu: steps %d to %d: no such bracket here", from, to - 1);
 	for (k = from; k < to; k++)
-		TRY(how_choose(&p->step[k], "own"));
+		TRY(step_choose(&p->step[k], "cpu", "own"));
 	own = own_add(p, s, sizeof *own,
 		      v.act_dx || v.sums[0] ? bracket_backward : bracket_forward);
 	if (!own)

@@ -1,7 +1,7 @@
 /*
  * Convolutions. Each direction has its own kernel, chosen by rule: Winograd's F(4x4,
- * 3x3) where it is faster, oneDNN's direct kernels, and the own loops (direct.c) for
- * whatever it has only its reference for. oneDNN's weights are packed by PACK steps;
+ * 3x3) where it is faster (winograd.c), oneDNN's direct kernels, and the own loops
+ * (direct.c) for whatever it has only its reference for. oneDNN's weights are packed by PACK steps;
  * gradients of weights come out in the kernel's way and are put into OIHW.
  */
 #include "dev/cpu/conv.h"
@@ -69,10 +69,7 @@ static void how_name(char how[STEP_HOW], const char *kernel)
 {
 	size_t n = strcspn(kernel, ":");
 
-	if (n == strlen("jit_wino_4x3") && !strncmp(kernel, "jit_wino_4x3", n))
-		snprintf(how, STEP_HOW, "wino4x3");
-	else
-		snprintf(how, STEP_HOW, "%.*s", (int)(n < STEP_HOW ? n : STEP_HOW - 1), kernel);
+	snprintf(how, STEP_HOW, "%.*s", (int)(n < STEP_HOW ? n : STEP_HOW - 1), kernel);
 }
 
 /* ---- run ---- */
@@ -161,11 +158,11 @@ static int unpack_add(const struct conv_step *c, struct conv_own *own)
 }
 
 /* 1: taken; 0: the library has none, or another than asked for; -1. */
-static int dnn_prepare(const struct conv_step *c, int winograd)
+static int dnn_prepare(const struct conv_step *c)
 {
 	char how[STEP_HOW];
 	struct conv_own *own;
-	struct dnn *dnn = dnn_conv(&c->conv, c->direction, winograd);
+	struct dnn *dnn = dnn_conv(&c->conv, c->direction);
 
 	if (!dnn)
 		return 0;
@@ -247,7 +244,7 @@ int conv_short(const struct conv_attr *a, enum step_kind kind, int n, int in_blo
 		s.out[0] = 0;
 	}
 	c = conv_step_of(&p, 0);
-	dnn = dnn_conv(&c.conv, c.direction, 0);
+	dnn = dnn_conv(&c.conv, c.direction);
 	dnn_free(dnn);
 	return dnn != NULL;
 }
@@ -261,9 +258,9 @@ int conv_prepare(struct device *dev, struct program *p, int step)
 		return product_prepare(dev, &c);
 	winograd = forced ? !strcmp(c.s->how, "wino4x3") : winograd_pays(&c);
 	if (winograd)
-		TRY(r = dnn_prepare(&c, 1));
+		TRY(r = wino_prepare(dev, &c));
 	if (!r && (forced || !own_pays(&c)))
-		TRY(r = dnn_prepare(&c, 0));
+		TRY(r = dnn_prepare(&c));
 	return r ? 0 : direct_prepare(dev, &c);
 }
 
@@ -297,9 +294,12 @@ static void pack_release(struct own *arg)
 	dnn_pack_free(((struct pack_own *)arg)->pack);
 }
 
-static int pack_direct_run(struct device *dev, const struct memory *m, const struct step *s)
+static int pack_own_run(struct device *dev, const struct memory *m, const struct step *s)
 {
-	direct_pack(dev, s->attr, memory_at(m, s->in[0]), memory_at(m, s->out[0]));
+	const struct pack_attr *a = s->attr;
+
+	(a->way == PACK_WINOGRAD ? wino_pack : direct_pack)(dev, a, memory_at(m, s->in[0]),
+							    memory_at(m, s->out[0]));
 	return 0;
 }
 
@@ -310,16 +310,16 @@ int pack_prepare(struct device *dev, struct program *p, int step)
 	struct pack_own *own;
 
 	(void)dev;
-	own = own_add(p, s, sizeof *own, a->direct ? pack_direct_run : pack_run);
+	own = own_add(p, s, sizeof *own, a->way == PACK_DNN ? pack_run : pack_own_run);
 	if (!own)
 		return -1;
-	if (a->direct)
-		return how_choose(s, "own");
+	if (a->way != PACK_DNN)
+		return step_choose(s, "cpu", "own");
 	own->own.place = pack_place;
 	own->own.release = pack_release;
 	own->pack = dnn_pack(&a->conv, &a->shape, 0);
 	if (!own->pack)
 		return -1;
 	s->work = dnn_pack_scratch(own->pack);
-	return how_choose(s, "reorder");
+	return step_choose(s, "cpu", "reorder");
 }

@@ -5,11 +5,14 @@
 #include "dev/cpu/cpu.h"
 #include "dev/cpu/dnn.h"
 
-/* How a master is packed: for oneDNN, or for the own convolution's lanes. */
+/* How a master is packed: for oneDNN, for the own convolution's lanes, or as the points
+ * of Winograd's. */
+enum pack_way { PACK_DNN, PACK_DIRECT, PACK_WINOGRAD };
+
 struct pack_attr {
-	int direct;
+	enum pack_way way;
 	enum dnn_direction direction;
-	int to_pad;             /* direct: of the side that is written */
+	int to_pad;             /* own: of the side that is written */
 	struct dnn_conv conv;
 	struct dnn_shape shape;
 };
@@ -32,6 +35,11 @@ int direct_prepare(struct device *, const struct conv_step *);
 /* Bytes of weights packed for it, and the packing. */
 size_t direct_pack_bytes(const struct device *, const struct pack_attr *);
 void direct_pack(struct device *, const struct pack_attr *, const float *w, float *packed);
+
+/* Winograd's. 1: taken, 0: not for these layouts, -1: reason. */
+int wino_prepare(struct device *, const struct conv_step *);
+size_t wino_pack_bytes(const struct device *, const struct pack_attr *);
+void wino_pack(struct device *, const struct pack_attr *, const float *w, float *packed);
 
 /* Products: the window is all of the input. */
 int is_product(const struct conv_attr *);

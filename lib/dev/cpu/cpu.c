@@ -153,15 +153,6 @@ void *own_add(struct program *p, struct step *s, size_t bytes, cpu_run *run)
 	return own;
 }
 
-int how_choose(struct step *s, const char *how)
-{
-	if (s->how[0] && strcmp(s->how, how))
-		return fail("cpu: %s: no kernel \"%s\" for it here, \"%s\" would do",
-			    step_name(s->kind), s->how, how);
-	snprintf(s->how, STEP_HOW, "%s", how);
-	return 0;
-}
-
 /* Operands of a type that the kernels have no loops for; parameters are always fp32. */
 static int types_check(const struct device *dev, const struct program *p, const struct step *s)
 {
@@ -223,7 +214,7 @@ static int prepare_one(struct device *dev, struct program *p, int step)
 	case STEP_MUL_SUM:
 		return norm_prepare(dev, p, step);
 	default:
-		return how_choose(s, "own");
+		return step_choose(s, "cpu", "own");
 	}
 }
 

@@ -36,9 +36,6 @@ struct own {
 /* Made in prepare; NULL: reason. bytes: of the struct that begins with own. */
 void *own_add(struct program *, struct step *, size_t bytes, cpu_run *run);
 
-/* Chooses how: a step that has one asked for must name this one. 0 or -1. */
-int how_choose(struct step *, const char *how);
-
 /* ---- values as planes of pixels (kernels.h) ---- */
 
 struct planes {
@@ -127,6 +124,9 @@ typedef void each_work(void *context, size_t i);
 
 /* All pieces 0 .. count - 1, shared out over the device's threads in runs. */
 void each(struct device *, size_t count, each_work *, void *context);
+
+/* Which of the device's threads a piece runs on: 0 .. threads - 1. */
+int thread_of(void);
 
 /* The calling thread's teams have this many threads from now on: OpenMP's own, and
  * those that primitives are made for. How many they had. */

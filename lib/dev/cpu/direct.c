@@ -94,7 +94,7 @@ static int pack_add(struct device *dev, const struct conv_step *c)
 	char key[48];
 
 	memset(&a, 0, sizeof a);
-	a.direct = 1;
+	a.way = PACK_DIRECT;
 	a.direction = c->direction;
 	a.to_pad = c->p->value[to].lay.pad;
 	a.conv = c->conv;
@@ -291,7 +291,7 @@ int direct_prepare(struct device *dev, const struct conv_step *c)
 	if (!layout_walks(dev, to, to->lay) || c->conv.bf16)
 		return fail("cpu: %s: no kernel for channels in blocks of %d",
 			    step_name(c->s->kind), to->lay.block);
-	TRY(how_choose(c->s, "own"));
+	TRY(step_choose(c->s, "cpu", "own"));
 	own = own_add(c->p, c->s, sizeof *own, dw ? direct_dw_run : direct_run);
 	if (!own)
 		return -1;

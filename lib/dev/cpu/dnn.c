@@ -105,15 +105,14 @@ int dnn_finish(struct dnn *d)
 	return dnn_arg(d, DNNL_ARG_SCRATCHPAD, scratch);
 }
 
-static int conv_make(struct dnn *d, const struct dnn_conv *c, enum dnn_direction direction,
-		     int winograd)
+static int conv_make(struct dnn *d, const struct dnn_conv *c, enum dnn_direction direction)
 {
 	TRY(dnn_begin(d));
-	TRY(dnn_describe_conv(d, c, direction, winograd));
+	TRY(dnn_describe_conv(d, c, direction));
 	return dnn_finish(d);
 }
 
-struct dnn *dnn_conv(const struct dnn_conv *c, enum dnn_direction direction, int winograd)
+struct dnn *dnn_conv(const struct dnn_conv *c, enum dnn_direction direction)
 {
 	struct dnn *d = calloc(1, sizeof *d);
 
@@ -121,7 +120,7 @@ struct dnn *dnn_conv(const struct dnn_conv *c, enum dnn_direction direction, int
 		fail("out of memory");
 		return NULL;
 	}
-	if (conv_make(d, c, direction, winograd)) {
+	if (conv_make(d, c, direction)) {
 		dnn_free(d);
 		return NULL;
 	}
@@ -252,15 +251,6 @@ const char *dnn_isa(void)
 		if (names[i].isa == isa)
 			return names[i].name;
 	return "an instruction set of its own";
-}
-
-int dnn_winograd(void)
-{
-#if DNNL_VERSION_MAJOR == 3 && DNNL_VERSION_MINOR > 1
-	return 0;
-#else
-	return dnn_width() == 16;
-#endif
 }
 
 int dnn_width(void)

@@ -34,9 +34,9 @@ struct dnn_shape { _Alignas(16) unsigned char bytes[DNN_SHAPE]; };
 struct dnn;             /* a primitive made for one convolution */
 struct dnn_pack;        /* weights from OIHW into a primitive's way, or back */
 
-/* The best kernel of the library, or with winograd the best of those; NULL where there
- * is none but its slow reference: reason. */
-struct dnn *dnn_conv(const struct dnn_conv *, enum dnn_direction, int winograd);
+/* The library's best direct kernel; NULL where there is none but its slow reference:
+ * reason. */
+struct dnn *dnn_conv(const struct dnn_conv *, enum dnn_direction);
 void dnn_free(struct dnn *);    /* NULL: nothing */
 
 /* The library's name of the kernel: "jit:avx512_core". */
@@ -67,9 +67,6 @@ const char *dnn_library(void);
 
 /* The instruction set it works with: "avx512_core_bf16". */
 const char *dnn_isa(void);
-
-/* Has it Winograd kernels here? 1 or 0. */
-int dnn_winograd(void);
 
 /* Width of the vectors that the library works with: 16 or 8 numbers. */
 int dnn_width(void);

@@ -39,9 +39,9 @@ struct described {
 	dnnl_convolution_desc_t conv;
 };
 
-static int describe(struct described *t, const struct dnn_conv *c, enum dnn_direction direction,
-		    dnnl_alg_kind_t alg)
+static int describe(struct described *t, const struct dnn_conv *c, enum dnn_direction direction)
 {
+	const dnnl_alg_kind_t alg = dnnl_convolution_direct;
 	dnnl_dims_t stride = { c->stride[0], c->stride[1] };
 	dnnl_dims_t dilate = { c->dilation[0] - 1, c->dilation[1] - 1 };
 	dnnl_dims_t before = { c->before[0], c->before[1] };
@@ -75,7 +75,7 @@ static int hint_make(dnnl_primitive_desc_t *hint, const struct dnn *d, const str
 	struct described t;
 
 	without.bias = 0;
-	TRY(describe(&t, &without, DNN_FORWARD, dnnl_convolution_direct));
+	TRY(describe(&t, &without, DNN_FORWARD));
 	DNNL_TRY("hint", dnnl_primitive_desc_create(hint, &t.conv, NULL, d->engine, NULL));
 	return 0;
 }
@@ -98,9 +98,10 @@ static int desc_pick(struct dnn *d, const_dnnl_op_desc_t op, dnnl_primitive_desc
 static void shape_set(struct dnn_shape *shape, const dnnl_memory_desc_t *m)
 {
 	dnnl_memory_desc_t clean, *to = &clean;
-	size_t n = (size_t)m->ndims * sizeof(dnnl_dim_t);
 	const dnnl_blocking_desc_t *b = &m->format_desc.blocking;
 	dnnl_blocking_desc_t *to_b = &to->format_desc.blocking;
+	size_t n = (size_t)m->ndims * sizeof(dnnl_dim_t);
+	size_t inner = (size_t)b->inner_nblks * sizeof(dnnl_dim_t);
 
 	memset(to, 0, sizeof *to);
 	to->ndims = m->ndims;
@@ -112,35 +113,27 @@ static void shape_set(struct dnn_shape *shape, const dnnl_memory_desc_t *m)
 	memcpy(to->padded_offsets, m->padded_offsets, n);
 	to->extra.flags = m->extra.flags;
 	to->extra.scale_adjust = m->extra.scale_adjust;
-	if (m->format_kind != dnnl_blocked) {
-		to->format_desc = m->format_desc;
-	} else {
-		size_t inner = (size_t)b->inner_nblks * sizeof(dnnl_dim_t);
-
-		memcpy(to_b->strides, b->strides, n);
-		to_b->inner_nblks = b->inner_nblks;
-		memcpy(to_b->inner_blks, b->inner_blks, inner);
-		memcpy(to_b->inner_idxs, b->inner_idxs, inner);
-	}
+	memcpy(to_b->strides, b->strides, n);
+	to_b->inner_nblks = b->inner_nblks;
+	memcpy(to_b->inner_blks, b->inner_blks, inner);
+	memcpy(to_b->inner_idxs, b->inner_idxs, inner);
 	memset(shape, 0, sizeof *shape);
 	memcpy(shape->bytes, to, sizeof *to);
 }
 
-int dnn_describe_conv(struct dnn *d, const struct dnn_conv *c, enum dnn_direction direction,
-		      int winograd)
+int dnn_describe_conv(struct dnn *d, const struct dnn_conv *c, enum dnn_direction direction)
 {
 	static const int x_name[] = { DNNL_ARG_SRC, DNNL_ARG_DIFF_SRC, DNNL_ARG_SRC };
 	static const int w_name[] = { DNNL_ARG_WEIGHTS, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_WEIGHTS };
 	static const int y_name[] = { DNNL_ARG_DST, DNNL_ARG_DIFF_DST, DNNL_ARG_DIFF_DST };
 	static const dnnl_query_t w_query[] = { dnnl_query_weights_md, dnnl_query_weights_md,
 						dnnl_query_diff_weights_md };
-	dnnl_alg_kind_t alg = winograd ? dnnl_convolution_winograd : dnnl_convolution_direct;
 	dnnl_primitive_desc_t hint = NULL;
 	const dnnl_memory_desc_t *weights;
 	struct described t;
 	int rc;
 
-	TRY(describe(&t, c, direction, alg));
+	TRY(describe(&t, c, direction));
 	if (direction != DNN_FORWARD)
 		TRY(hint_make(&hint, d, c));
 	rc = desc_pick(d, &t.conv, hint);

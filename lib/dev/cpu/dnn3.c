@@ -10,7 +10,7 @@
  * the question to which the library's answer was those weights: it gives the same
  * answer again.
  */
-struct question { struct dnn_conv conv; enum dnn_direction direction; int winograd; };
+struct question { struct dnn_conv conv; enum dnn_direction direction; };
 
 _Static_assert(sizeof(struct question) <= DNN_SHAPE, "a shape holds a question");
 
@@ -68,10 +68,10 @@ static int describe(struct described *t, const struct dnn_conv *c, enum dnn_dire
 /* hint: a forward primitive's, for the backward directions. attr may be NULL. */
 static dnnl_status_t desc_create(dnnl_primitive_desc_t *desc, dnnl_engine_t engine,
 				 const struct described *t, const struct dnn_conv *c,
-				 enum dnn_direction direction, int winograd,
-				 dnnl_primitive_desc_t hint, dnnl_primitive_attr_t attr)
+				 enum dnn_direction direction, dnnl_primitive_desc_t hint,
+				 dnnl_primitive_attr_t attr)
 {
-	dnnl_alg_kind_t alg = winograd ? dnnl_convolution_winograd : dnnl_convolution_direct;
+	const dnnl_alg_kind_t alg = dnnl_convolution_direct;
 	dnnl_dims_t stride = { c->stride[0], c->stride[1] };
 	dnnl_dims_t dilate = { c->dilation[0] - 1, c->dilation[1] - 1 };
 	dnnl_dims_t before = { c->before[0], c->before[1] };
@@ -99,7 +99,7 @@ static int hint_make(dnnl_primitive_desc_t *hint, dnnl_engine_t engine, const st
 	without.bias = 0;
 	rc = describe(&t, &without, DNN_FORWARD);
 	if (!rc)
-		status = desc_create(hint, engine, &t, &without, DNN_FORWARD, 0, NULL, NULL);
+		status = desc_create(hint, engine, &t, &without, DNN_FORWARD, NULL, NULL);
 	described_release(&t);
 	TRY(rc);
 	DNNL_TRY("hint", status);
@@ -121,7 +121,7 @@ static int desc_make(dnnl_primitive_desc_t *desc, dnnl_engine_t engine,
 			dnnl_primitive_desc_destroy(hint);
 		return -1;
 	}
-	status = desc_create(desc, engine, t, &q->conv, q->direction, q->winograd, hint, attr);
+	status = desc_create(desc, engine, t, &q->conv, q->direction, hint, attr);
 	dnnl_primitive_attr_destroy(attr);
 	if (hint)
 		dnnl_primitive_desc_destroy(hint);
@@ -151,8 +151,7 @@ static int args_add(struct dnn *d, const struct described *t, const struct quest
 	return dnn_arg(d, y_name[q->direction], t->y);
 }
 
-int dnn_describe_conv(struct dnn *d, const struct dnn_conv *c, enum dnn_direction direction,
-		      int winograd)
+int dnn_describe_conv(struct dnn *d, const struct dnn_conv *c, enum dnn_direction direction)
 {
 	struct described t = { NULL, NULL, NULL, NULL };
 	struct question q;
@@ -162,7 +161,6 @@ int dnn_describe_conv(struct dnn *d, const struct dnn_conv *c, enum dnn_directio
 	memset(&q, 0, sizeof q);
 	q.conv = *c;
 	q.direction = direction;
-	q.winograd = winograd;
 	rc = describe(&t, c, direction);
 	if (!rc)
 		rc = desc_make(&d->desc, d->engine, &t, &q);

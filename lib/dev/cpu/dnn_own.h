@@ -62,7 +62,7 @@ int dnn_name(struct dnn *);
 /* ---- of a version ---- */
 
 /* Describes a convolution: desc, weights and the arguments x, w, bias, y. 0 or -1. */
-int dnn_describe_conv(struct dnn *, const struct dnn_conv *, enum dnn_direction, int winograd);
+int dnn_describe_conv(struct dnn *, const struct dnn_conv *, enum dnn_direction);
 
 /* Likewise a reorder: desc and the arguments from and to. */
 int dnn_describe_pack(struct dnn_pack *, const struct dnn_conv *, const struct dnn_shape *);

@@ -117,7 +117,7 @@ static double probe(int bf16)
 			      .bf16 = bf16 };
 	size_t image = (size_t)PROBE_N * PROBE_C * PROBE_SIDE * PROBE_SIDE * sizeof(float);
 	size_t weights = (size_t)PROBE_C * PROBE_C * sizeof(float);
-	struct dnn *d = dnn_conv(&c, DNN_FORWARD, 0);
+	struct dnn *d = dnn_conv(&c, DNN_FORWARD);
 	size_t bytes = round_up(2 * image + weights + (d ? dnn_scratch(d) : 0), 64);
 	char *at = d ? aligned_alloc(64, bytes) : NULL;
 	double seconds = 0;
@@ -220,9 +220,7 @@ static void explain_kernels(const struct device *dev, struct text *t)
 	text_add(t, "library: %s, %s; vectors of %d numbers\n", dnn_library(), dnn_isa(),
 		 dnn_width());
 	text_add(t, "channels: in blocks of %d, which is what both are fastest with\n", dev->block);
-	text_add(t, "3x3 convolutions with stride 1: %s\n", dnn_winograd() ?
-		 "Winograd's F(4x4, 3x3) where it pays" :
-		 "direct, this library has no Winograd kernel for this processor");
+	text_add(t, "3x3 convolutions with stride 1: Winograd's F(4x4, 3x3) where it pays\n");
 }
 
 void cpu_explain(struct device *dev, struct text *t)

@@ -116,6 +116,41 @@ struct direct_pass {
 	const float *dy;                /* weights: the sample's plane, at the first of the lanes */
 };
 
+/*
+ * Winograd's convolution: tiles of 4x4 outputs and the 6x6 inputs that they read, as 36
+ * points each. Where a tile's points lie: [point][tile][channels]; filters': those that
+ * are summed over in the tile's place. One side of it, which tiles are taken from or put
+ * to:
+ */
+enum { WINO_OUT = 4, WINO_IN = 6, WINO_POINTS = 36, WINO_ROWS = 6 };
+
+struct wino_side {
+	int h, w, block;
+	int vectors;            /* of channels */
+	size_t plane;           /* numbers from block to block of a sample */
+	size_t point;           /* numbers from point to point */
+};
+
+/* c[row][vectors] = (c +) sum over inner of a[row] b[vectors], at one point. */
+struct wino_product {
+	const float *a, *b;
+	float *c;
+	size_t a_row, a_inner, c_row;
+	size_t b_inner;         /* 0: b is in panels, [panel][inner][vectors of a panel] */
+	size_t rows, inner;
+	int vectors;
+	int add;
+};
+
+/* A vector of 3x3 filters, `lane` numbers from one to the next. */
+struct wino_filters {
+	size_t lane, point;
+	int lanes;              /* fewer than the width in the last vector */
+	int turned;             /* by half a turn, for gradients of inputs */
+	int shares;             /* of a gradient: sums to be added, `share` numbers apart */
+	size_t share;
+};
+
 struct update_pass {
 	float lr, momentum, decay;
 	int nesterov;
@@ -151,6 +186,16 @@ struct kernels {
 	void (*direct)(const struct direct_pass *, int row);
 	void (*direct_dx)(const struct direct_pass *, int row);
 	void (*direct_dw)(const struct direct_pass *, int j, int row);
+	/* All channels of the tile that begins at pixel (y, x), which padding may hold: its
+	 * points, those of a gradient of outputs, and back from the points, plus bias. */
+	void (*wino_in)(const struct wino_side *, const void *sample, int y, int x, float *points);
+	void (*wino_dy)(const struct wino_side *, const void *sample, int y, int x, float *points);
+	void (*wino_out)(const struct wino_side *, const float *points, const float *bias, int y,
+			 int x, void *sample);
+	void (*wino_product)(const struct wino_product *);
+	void (*wino_weights)(const struct wino_filters *, const float *w, float *points);
+	void (*wino_dw)(const struct wino_filters *, const float *points, float *dw);
+	int wino_panel;         /* vectors of a panel */
 	void (*update)(const struct update_pass *, size_t from, size_t to);
 	/* Whether all numbers are finite: 1 or 0. */
 	int (*finite)(const float *, size_t n);

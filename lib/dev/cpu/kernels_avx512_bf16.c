@@ -25,6 +25,7 @@
 #include "dev/cpu/kernel_curve.h"
 #include "dev/cpu/kernel_norm.h"
 #include "dev/cpu/kernel_pool.h"
+#include "dev/cpu/kernel_wino_tile.h"
 
 static void shorten(const float *x, uint16_t *y, size_t n)
 {
@@ -42,6 +43,7 @@ const struct kernels kernels_avx512_bf16 = {
 	.name = "avx512_bf16", .width = WIDTH, .stats = stats, .forward = forward,
 	.backward = backward, .total = total, .mul = mul, .maxpool = maxpool,
 	.maxpool_dx = maxpool_dx, .avgpool = avgpool, .avgpool_dx = avgpool_dx,
+	.wino_in = wino_in, .wino_dy = wino_dy, .wino_out = wino_out,
 	.shorten = shorten, .widen = widen
 };
 

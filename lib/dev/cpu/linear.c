@@ -69,6 +69,6 @@ int product_prepare(struct device *dev, const struct conv_step *c)
 	(void)dev;
 	if ((int64_t)x->lay.pad * x->h * x->w > INT32_MAX)
 		return fail("cpu: %s: too many numbers in a sample", step_name(c->s->kind));
-	TRY(how_choose(c->s, "gemm"));
+	TRY(step_choose(c->s, "cpu", "gemm"));
 	return own_add(c->p, c->s, sizeof(struct own), run[c->direction]) ? 0 : -1;
 }

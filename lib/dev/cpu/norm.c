@@ -421,5 +421,5 @@ int norm_prepare(struct device *dev, struct program *p, int step)
 		s->work = parts_work(v, 1);
 		break;
 	}
-	return how_choose(s, "own");
+	return step_choose(s, "cpu", "own");
 }

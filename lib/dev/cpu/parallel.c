@@ -11,6 +11,7 @@
 void GOMP_parallel(void (*work)(void *), void *context, unsigned threads, unsigned flags);
 void omp_set_num_threads(int);
 int omp_get_max_threads(void);
+int omp_get_thread_num(void);
 int omp_pause_resource_all(int kind);
 
 enum { PAUSE_SOFT = 1 };        /* omp_pause_soft: the threads end, settings stay */
@@ -50,6 +51,11 @@ void each(struct device *dev, size_t count, each_work *work, void *context)
 	else
 		GOMP_parallel(take_runs, &job, (unsigned)dev->threads, 0);
 	(void)atomic_load(&job.next);
+}
+
+int thread_of(void)
+{
+	return omp_get_thread_num();
 }
 
 int threads_set(int threads)

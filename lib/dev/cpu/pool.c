@@ -119,7 +119,7 @@ int pool_prepare(struct device *dev, struct program *p, int step)
 	struct pool_own *own;
 
 	(void)dev;
-	TRY(how_choose(s, "own"));
+	TRY(step_choose(s, "cpu", "own"));
 	own = own_add(p, s, sizeof *own, pool_run);
 	if (!own)
 		return -1;

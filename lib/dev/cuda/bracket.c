@@ -168,7 +168,7 @@ int bracket_prepare(struct device *dev, struct program *p, int from, int to)
 	if ((int64_t)like->n * like->h * like->w > INT32_MAX)
 		return fail("cuda: %s has more than 2^31 pixels", like->name);
 	for (int k = from; k < to; k++)
-		TRY(how_choose(&p->step[k], "own"));
+		TRY(step_choose(&p->step[k], "cuda", "own"));
 	own = own_add(p, s, sizeof *own,
 		      v.act_dx || v.sums[0] ? bracket_backward : bracket_forward);
 	if (!own)

@@ -104,7 +104,7 @@ static int plan_choose(struct device *dev, struct step *s, struct conv_own *o, i
 		if (!o->plan && *s->how)
 			return fail_add("cuda: %s", step_name(s->kind));
 	}
-	return how_choose(s, o->plan ? dnn_plan_how(o->plan) : "own");
+	return step_choose(s, "cuda", o->plan ? dnn_plan_how(o->plan) : "own");
 }
 
 /* ---- run ---- */
@@ -183,5 +183,5 @@ int pack_prepare(struct device *dev, struct program *p, int step)
 	(void)dev;
 	if (!own_add(p, s, sizeof(struct own), pack_run))
 		return -1;
-	return how_choose(s, "own");
+	return step_choose(s, "cuda", "own");
 }

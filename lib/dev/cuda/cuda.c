@@ -199,15 +199,6 @@ void *own_add(struct program *p, struct step *s, size_t bytes, cuda_run *run)
 	return own;
 }
 
-int how_choose(struct step *s, const char *how)
-{
-	if (s->how[0] && strcmp(s->how, how))
-		return fail("cuda: %s: no kernel \"%s\" for it here, \"%s\" would do",
-			    step_name(s->kind), s->how, how);
-	snprintf(s->how, STEP_HOW, "%s", how);
-	return 0;
-}
-
 /* Kernels count pixels in 32 bits. */
 static int extent_check(const struct program *p, const struct step *s)
 {
@@ -271,7 +262,7 @@ static int prepare_one(struct device *dev, struct program *p, int step)
 	if (!plain_runs[s->kind])
 		return fail("cuda: %s: there is no kernel for it yet", step_name(s->kind));
 	s->work = work_of(p, s);
-	return how_choose(s, s->kind == STEP_REDUCE ? "nccl" : "own");
+	return step_choose(s, "cuda", s->kind == STEP_REDUCE ? "nccl" : "own");
 }
 
 static int cuda_prepare(void *arg, struct program *p, int step)

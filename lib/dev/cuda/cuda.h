@@ -71,9 +71,6 @@ struct own { cuda_run *run; };
 /* Made in prepare; NULL: reason. bytes: of the struct that begins with own. */
 void *own_add(struct program *, struct step *, size_t bytes, cuda_run *run);
 
-/* Chooses how: a step that has one asked for must name this one. 0 or -1. */
-int how_choose(struct step *, const char *how);
-
 /* ---- values ---- */
 
 static inline const struct value *value_of(const struct memory *m, int value)

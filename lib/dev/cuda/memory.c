@@ -176,26 +176,6 @@ static int stage_send(struct device *dev, struct stage *s, void *to, size_t byte
 	return cuda_check(cudaEventRecord(s->done, dev->stream), "copy");
 }
 
-/* A master, gradient or slot: the same bytes on both sides. */
-static int bare(const struct value *v)
-{
-	return v->param >= 0 &&
-	       (v->arena == ARENA_PARAM || v->arena == ARENA_GRAD || v->arena == ARENA_STATE);
-}
-
-static size_t numbers_of(const struct value *v)
-{
-	return (size_t)v->n * (size_t)v->h * (size_t)v->w * (size_t)v->c;
-}
-
-static int stored(const struct program *p, int value)
-{
-	assert(value >= 0 && value < p->values);
-	if (p->value[value].arena == ARENA_NONE)
-		return fail("%s: lives inside a bracket and is not stored", p->value[value].name);
-	return 0;
-}
-
 /* The kernels cannot say which label was wrong. */
 static int labels_check(const struct program *p, int value, const int32_t *label)
 {
@@ -204,7 +184,7 @@ static int labels_check(const struct program *p, int value, const int32_t *label
 	for (int i = 0; i < p->steps && !a; i++)
 		if (p->step[i].kind == STEP_XENT && p->step[i].in[1] == value)
 			a = p->step[i].attr;
-	for (size_t i = 0; a && i < numbers_of(&p->value[value]); i++)
+	for (size_t i = 0; a && i < value_plain(&p->value[value]); i++)
 		if (label[i] < -1 || label[i] >= a->classes)
 			return fail("sample %zu: label %d, but the network has %d classes", i / 2,
 				    (int)label[i], a->classes);
@@ -216,18 +196,18 @@ int cuda_put(struct device *dev, struct program *p, int value, const void *plain
 	struct memory *m = host_memory(&dev->host, p);
 	const struct value *v = &p->value[value];
 	size_t bytes = v->arena == ARENA_CONTROL ? CONTROL_HOST :
-		       bare(v) ? numbers_of(v) * sizeof(float) :
+		       value_bare(v) ? value_plain(v) * sizeof(float) :
 		       value_numbers(v) * dtype_bytes(v->lay.type);
 	struct stage *s;
 
-	TRY(stored(p, value));
+	TRY(program_stored(p, value));
 	TRY(cuda_check(cudaSetDevice(dev->ordinal), "device"));
 	if (v->lay.type == DTYPE_I32)
 		TRY(labels_check(p, value, plain));
 	s = stage_take(dev, bytes);
 	if (!s)
 		return -1;
-	if (v->arena == ARENA_CONTROL || bare(v))
+	if (v->arena == ARENA_CONTROL || value_bare(v))
 		memcpy(s->at, plain, bytes);
 	else
 		value_pack(v, s->at, plain);
@@ -239,11 +219,11 @@ int cuda_get(struct device *dev, struct program *p, int value, void *plain)
 	struct memory *m = host_memory(&dev->host, p);
 	const struct value *v = &p->value[value];
 	size_t bytes = v->arena == ARENA_CONTROL ? sizeof(struct control) :
-		       bare(v) ? numbers_of(v) * sizeof(float) :
+		       value_bare(v) ? value_plain(v) * sizeof(float) :
 		       value_numbers(v) * dtype_bytes(v->lay.type);
 	struct stage *s;
 
-	TRY(stored(p, value));
+	TRY(program_stored(p, value));
 	TRY(cuda_check(cudaSetDevice(dev->ordinal), "device"));
 	s = stage_take(dev, bytes);
 	if (!s)
@@ -251,7 +231,7 @@ int cuda_get(struct device *dev, struct program *p, int value, void *plain)
 	TRY(cuda_check(cudaMemcpyAsync(s->at, memory_at(m, value), bytes, cudaMemcpyDeviceToHost,
 				       dev->stream), "copy"));
 	TRY(cuda_check(cudaStreamSynchronize(dev->stream), "a step failed on the device"));
-	if (v->arena == ARENA_CONTROL || bare(v))
+	if (v->arena == ARENA_CONTROL || value_bare(v))
 		memcpy(plain, s->at, bytes);
 	else
 		value_unpack(v, s->at, plain);
