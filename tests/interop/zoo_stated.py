@@ -428,13 +428,14 @@ def digits():
     return n
 
 
-def cifar_fast(w=32):
+def cifar_fast(w=64):
     n, x = Net(), (32, 32, 3)
-    x = n.conv(x, 3, w)
-    for c, residual in ((2 * w, 1), (4 * w, 0), (8 * w, 1)):
+    x = n.conv(x, 3, 24)
+    for c, convs in ((w, 1), (3 * w, 1), (3 * w, 2)):
         x = n.pool(n.conv(x, 3, c), 2, 2)
-        for _ in range(2 * residual):
+        for _ in range(convs):
             x = n.conv(x, 3, c)
+        n.dense(n.dense(n.mean(x), c // 8), c)
     n.dense(n.mean(x), 10)
     return n
 
