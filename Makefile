@@ -8,6 +8,7 @@
 #   make check-gpu  likewise on an NVIDIA GPU
 #   make bench      prints ratios against other software (needs make interop once)
 #   make install    PREFIX, DESTDIR as usual
+#   make bundle     one tar that runs where nothing is installed
 #
 # CC=clang, SAN=1 and TSAN=1 build into folders of their own (build-clang/, ...).
 
@@ -59,11 +60,13 @@ net-cat-LIBS := $(NET_LIBS)
 ckpt-avg-LIBS := -lm
 ckpt-cat-LIBS := -lm
 log-plot-LIBS := -lm
+# Libraries of a bundle, for the program and (as rpath, not runpath) for what it opens.
+BUNDLED := -Wl,--disable-new-dtags,-rpath,'$$ORIGIN/../lib/millrace'
 # Programs that open device plug-ins lend them their own symbols.
 DEVICE_PROGRAMS := net-train net-eval net-cat
 
 
-.PHONY: all deps demo check print-build print-bin bench interop install uninstall clean
+.PHONY: all deps demo check print-build print-bin bench interop bundle install uninstall clean
 .DELETE_ON_ERROR:
 all: $(PROGRAMS) $(PLUGINS)
 
@@ -85,7 +88,7 @@ $(BUILD)/lib.a: $(OBJECTS)
 $(PROGRAMS): $(BIN)/%: $(BUILD)/bin-%.o $(BUILD)/lib.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -Wl,--as-needed $(if $(filter $*,$(DEVICE_PROGRAMS)),-rdynamic) \
-		-o $@ $^ $($*-LIBS) $(LIBS)
+		$(BUNDLED) -o $@ $^ $($*-LIBS) $(LIBS)
 
 # The plug-in borrows base and the host side of devices from the program that opens it.
 $(BIN)/millrace-cpu.so: $(CPU_OBJECTS)
@@ -192,6 +195,12 @@ install: all
 	install -m 644 lib/zoo/names lib/zoo/*.net $(DESTDIR)$(PREFIX)/share/millrace/zoo
 	for p in man/*.[157]; do d=$(DESTDIR)$(PREFIX)/share/man/man$${p##*.}; \
 		install -d $$d && install -m 644 $$p $$d || exit 1; done
+
+# One tar for machines where nothing is installed: what `install` puts in place and all
+# libraries but the C library's, with their licences. It runs from any folder.
+BUNDLE := millrace-$(shell uname -m)
+bundle: all
+	@sh tests/bundle '$(BUILD)' '$(BUNDLE)' $(PROGRAMS) $(PLUGINS)
 
 uninstall:
 	rm -f $(PROGRAMS:$(BIN)/%=$(DESTDIR)$(PREFIX)/bin/%)

@@ -1,0 +1,22 @@
+#!/bin/sh
+# make bundle: a tar that runs by itself from any folder.
+. "${0%/*}/lib.sh"
+case $BUILD in */build) ;; *) skip_all 'only for the ordinary build' ;; esac
+plan 5
+
+cd "$ROOT" || exit 1
+make -s bundle >"$TMP/log" 2>&1
+tar -C "$TMP" -xzf build/millrace-*.tar.gz || exit 1
+mv "$TMP"/millrace-* "$TMP/elsewhere"
+bundle=$TMP/elsewhere
+PATH=/usr/bin:/bin
+
+check 'it has less than 60 MB' 'test $(stat -c %s "$ROOT"/build/millrace-*.tar.gz) -lt 60000000'
+check 'all libraries but the C library come with it' \
+	"for f in $bundle/bin/*; do ldd \$f; done | grep ' => /' |
+	 grep -Ev ' => ($bundle|[^ ]*/lib(c|m|dl|pthread|rt|resolv)\.so)' | { ! grep .; }"
+check 'networks are found' 'test "$(env -i '"$bundle"'/bin/net-cat --count resnet18)" = 11689512'
+check 'the plug-in finds its library there' \
+	"env -i LD_DEBUG=libs $bundle/bin/net-cat --steps -d cpu -b 1 resnet18 2>&1 >steps |
+	 grep 'calling init: $bundle.*libdnnl' && test -s steps"
+check 'licences are there' "test -s $bundle/share/doc/libarchive13/copyright && test -s $bundle/share/doc/zlib1g/copyright || ! command -v dpkg"
