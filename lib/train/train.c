@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 double run_now(void)
@@ -360,6 +361,14 @@ static void release(struct run *r)
 	fail("%s", why);
 }
 
+/* Bytes of the process at its largest. */
+static long long peak_memory(void)
+{
+	struct rusage u;
+
+	return getrusage(RUSAGE_SELF, &u) ? 0 : (long long)u.ru_maxrss * 1024;
+}
+
 int train_run(const struct train *t, int *status, int *signal)
 {
 	struct run r = {
@@ -374,9 +383,10 @@ int train_run(const struct train *t, int *status, int *signal)
 		if (r.from)
 			r.saved = r.step;
 		e = run_loop(&r, signal);
-		run_log(&r, json_pack("{s:s, s:I, s:I, s:i, s:s}", "event", "end", "step",
+		run_log(&r, json_pack("{s:s, s:I, s:I, s:i, s:s, s:I}", "event", "end", "step",
 				      (json_int_t)r.step, "position", (json_int_t)r.position,
-				      "status", r.status, "reason", e < 0 ? fail_why() : ""));
+				      "status", r.status, "reason", e < 0 ? fail_why() : "",
+				      "peak_memory", (json_int_t)peak_memory()));
 		tell_profile(&r);
 	} else if (e < 0 && signals_came()) {
 		/* Nothing was trained: there is nothing to keep. */

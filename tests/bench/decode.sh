@@ -39,4 +39,4 @@ for i in $(seq "$runs"); do
 done
 a=$(median <"$tmp/ours") b=$(cut -d' ' -f1 "$tmp/peer" | median)
 printf 'decode, random crop 224, one core: %.2f times OpenCV %s (%.0f against %.0f img/s)\n' \
-	"$(echo "$a / $b" | bc -l)" "$(head -n 1 "$tmp/peer" | cut -d' ' -f2)" "$a" "$b"
+	"$(awk "BEGIN { print $a / $b }")" "$(head -n 1 "$tmp/peer" | cut -d' ' -f2)" "$a" "$b"

@@ -1,10 +1,12 @@
 """Images per second of whole training steps in PyTorch on the CPU: the peer of net-train.
 
 torch_steps.py NETWORK BATCH MODE [SECONDS]; MODE: eager, channels_last, compile or
-compile+channels_last, each also with +bf16 (autocast). Synthetic images that are in memory already, SGD with momentum,
-as many threads as there are processors. Prints one number: the median.
+compile+channels_last, each also with +bf16 (autocast). Synthetic images that are in
+memory already, SGD with momentum, as many threads as there are processors. Prints the
+median and the peak memory of the process in MB (compilers are processes of their own).
 """
 import os
+import resource
 import statistics
 import sys
 import time
@@ -38,4 +40,5 @@ while begin is None or len(times) < 5 or time.perf_counter() - begin < seconds:
     times.append(time.perf_counter() - started)
     if len(times) == 2 and begin is None:           # the first two warm up and compile
         times, begin = [], time.perf_counter()
-print("%.3f" % (batch / statistics.median(times)))
+print("%.3f %.0f" % (batch / statistics.median(times),
+                     resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
