@@ -8,6 +8,7 @@ cd "$ROOT" || exit 1
 make -s bundle >"$TMP/log" 2>&1
 tar -C "$TMP" -xzf build/millrace-*.tar.gz || exit 1
 mv "$TMP"/millrace-* "$TMP/elsewhere"
+cd "$TMP" || exit 1
 bundle=$TMP/elsewhere
 PATH=/usr/bin:/bin
 
