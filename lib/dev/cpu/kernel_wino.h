@@ -104,18 +104,18 @@ INLINE void wino_gt(const vec *u, vec *g)
 	g[2] = sum + sum2 * (1.0f / 6) + u[5];
 }
 
-static void wino_weights(const struct wino_filters *f, const float *w, float *u)
+INLINE void weights_as(const struct wino_filters *f, const float *w, float *u, const int lanes)
 {
 	vec g[3], t[3][WINO_IN], column[WINO_IN];
 
 	for (int i = 0; i < 3; i++) {
 		for (int k = 0; k < 3; k++) {
 			const int tap = f->turned ? 8 - (3 * i + k) : 3 * i + k;
-			_Alignas(64) float lane[WIDTH] = { 0 };
+			vec one = { 0 };
 
-			for (int l = 0; l < f->lanes; l++)
-				lane[l] = w[(size_t)l * f->lane + (size_t)tap];
-			g[k] = get(lane);
+			for (int l = 0; l < lanes; l++)
+				one[l] = w[(size_t)l * f->lane + (size_t)tap];
+			g[k] = one;
 		}
 		wino_g(g, t[i]);
 	}
@@ -124,8 +124,18 @@ static void wino_weights(const struct wino_filters *f, const float *w, float *u)
 			g[i] = t[i][k];
 		wino_g(g, column);
 		for (int i = 0; i < WINO_IN; i++)
-			set(u + (size_t)(i * WINO_IN + k) * f->point, column[i]);
+			store_past(u + (size_t)(i * WINO_IN + k) * f->point, column[i], f->stream);
 	}
+	if (f->stream)
+		STREAM_END();
+}
+
+static void wino_weights(const struct wino_filters *f, const float *w, float *u)
+{
+	if (f->lanes == WIDTH)
+		weights_as(f, w, u, WIDTH);
+	else
+		weights_as(f, w, u, f->lanes);
 }
 
 static void wino_dw(const struct wino_filters *f, const float *u, float *dw)

@@ -147,6 +147,7 @@ struct wino_filters {
 	size_t lane, point;
 	int lanes;              /* fewer than the width in the last vector */
 	int turned;             /* by half a turn, for gradients of inputs */
+	int stream;             /* all points are too many to be found in a cache again */
 	int shares;             /* of a gradient: sums to be added, `share` numbers apart */
 	size_t share;
 };

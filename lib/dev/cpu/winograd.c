@@ -5,10 +5,12 @@
  * Outputs and gradients of inputs: a piece is a run of tiles, whose points are made,
  * multiplied by those of the filters (from a PACK step) and turned back on one thread,
  * in its own room. Each sum is taken in the order of channels, so that results do not
- * depend on the runs. Gradients of weights: a piece is a share of the tiles and of the
- * output's channels, and adds the products at each point up over its tiles, run by run.
- * The sums of the shares are added in the end; how many there are the shape alone
- * decides.
+ * depend on the runs.
+ *
+ * Gradients of weights: a piece is a share of the tiles for a block of both sides'
+ * channels, as large as the caches near a core hold, and adds the products at each
+ * point up over its tiles, run by run. The sums of the shares are added in the end; how
+ * many there are the shape alone decides.
  */
 #include "dev/cpu/conv.h"
 
@@ -18,9 +20,18 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Tiles of a run at most, likewise for gradients of weights; those: shares of the tiles
- * at most, and bytes of all shares' sums. */
-enum { RUN_MOST = 48, RUN_DW = 32, SHARES = 8, SUMS = 12 << 20 };
+/* Tiles of a run at most. */
+enum { RUN_MOST = 48, RUN_DW = 32 };
+
+/* Of gradients of weights: channels of a block on each side, pieces that are wanted, bytes
+ * of all shares' sums together. */
+enum { BLOCK = 128, PIECES = 16, SUMS = 12 << 20 };
+
+/* Channels that a piece of packing or turning back takes one after the other. */
+enum { CHANNELS = 32 };
+
+/* Bytes of packed weights that go past the caches. */
+enum { STREAMED = 4 << 20 };
 
 struct wino_own {
 	struct own own;
@@ -33,7 +44,7 @@ struct wino_own {
 	size_t scratch;                 /* numbers a thread */
 	/* gradients of weights: */
 	size_t shares, share;           /* of the tiles; how many tiles each has */
-	size_t parts, part;             /* of the output's channels; how many vectors each has */
+	size_t blocks[2], part[2];      /* of x's and dy's channels; vectors of each */
 	size_t sum_point, sum;          /* numbers of a share's sums, at one point and in all */
 };
 
@@ -73,12 +84,14 @@ static struct tile tile_of(const struct wino_own *own, size_t i)
 	return t;
 }
 
-static void tile_in(const struct wino_job *j, size_t i, float *points)
+/* Tile i of the side that is read, from a vector of channels on. */
+static void tile_in(const struct wino_job *j, const struct wino_side *side, size_t vector,
+		    size_t i, float *points)
 {
 	struct tile t = tile_of(j->own, i);
 
-	j->k->wino_in(&j->own->from, sample_at(j, j->from, j->x, t.n, 0),
-		      t.y - j->own->before[0], t.x - j->own->before[1], points);
+	j->k->wino_in(side, sample_at(j, j->from, j->x, t.n, vector), t.y - j->own->before[0],
+		      t.x - j->own->before[1], points);
 }
 
 /* ---- outputs and gradients of inputs ---- */
@@ -97,7 +110,7 @@ static void piece(void *context, size_t i)
 	if (last > own->count)
 		last = own->count;
 	for (t = first; t < last; t++)
-		tile_in(j, t, v + (t - first) * from);
+		tile_in(j, &own->from, 0, t, v + (t - first) * from);
 	f.rows = last - first;
 	for (p = 0; p < WINO_POINTS; p++) {
 		f.a = v + p * own->from.point;
@@ -143,19 +156,62 @@ static int wino_run(struct device *dev, const struct memory *m, const struct ste
 
 /* ---- gradients of weights ---- */
 
-/* The products of tiles first .. last - 1, whose points are v and w, added to a share's. */
-static void products_add(const struct wino_job *j, size_t first, size_t last, int begin,
-			 const float *v, const float *w, const struct wino_side *part, float *sum)
+/* What one piece works on. */
+struct block {
+	size_t share, vector[2];        /* the first of x's and dy's */
+	struct wino_side side[2];
+};
+
+static struct block block_of(const struct wino_own *own, size_t i)
+{
+	const struct wino_side *all[2] = { &own->from, &own->to };
+	size_t blocks = own->blocks[0] * own->blocks[1];
+	size_t at[2] = { i % blocks / own->blocks[1], i % own->blocks[1] };
+	struct block b = { .share = i / blocks };
+
+	for (int k = 0; k < 2; k++) {
+		size_t left;
+
+		b.vector[k] = at[k] * own->part[k];
+		b.side[k] = *all[k];
+		left = (size_t)all[k]->vectors - b.vector[k];
+		b.side[k].vectors = (int)(left < own->part[k] ? left : own->part[k]);
+	}
+	return b;
+}
+
+/* Filters first .. last - 1 of the input's channels, a vector of the output's. */
+static void filters_back(const struct wino_job *j, size_t first, size_t last, size_t vector)
 {
 	const struct wino_own *own = j->own;
-	struct wino_product f = { .a_row = 1, .a_inner = side_row(j->dev, &own->from),
-				  .b_inner = side_row(j->dev, part),
-				  .c_row = side_row(j->dev, &own->to), .rows = own->inner,
-				  .inner = last - first, .vectors = part->vectors, .add = !begin };
+	size_t width = (size_t)j->dev->k->width, k = vector * width, left = (size_t)j->to->c - k;
+	struct wino_filters f = { .lane = own->inner * 9, .point = own->sum_point,
+				  .shares = (int)own->shares, .share = own->sum };
 
+	if (k >= (size_t)j->to->c)
+		return;
+	f.lanes = (int)(left < width ? left : width);
+	for (size_t c = first; c < last && c < own->inner; c++)
+		j->dev->k->wino_dw(&f, j->sums + c * side_row(j->dev, &own->to) + k,
+				   j->dw + (k * own->inner + c) * 9);
+}
+
+/* The products of the tiles whose points are v and w, added to a share's. */
+static void products_add(const struct wino_job *j, const struct block *b, size_t tiles, int begin,
+			 const float *v, const float *w)
+{
+	const struct wino_own *own = j->own;
+	size_t width = (size_t)j->dev->k->width, to = side_row(j->dev, &own->to);
+	size_t c = b->vector[0] * width, channels = side_row(j->dev, &b->side[0]);
+	float *sum = j->sums + b->share * own->sum + c * to + b->vector[1] * width;
+	struct wino_product f = { .a_row = 1, .a_inner = channels,
+				  .b_inner = side_row(j->dev, &b->side[1]), .c_row = to,
+				  .inner = tiles, .vectors = b->side[1].vectors, .add = !begin };
+
+	f.rows = own->inner - c < channels ? own->inner - c : channels;
 	for (size_t p = 0; p < WINO_POINTS; p++) {
 		f.a = v + p * own->from.point;
-		f.b = w + p * part->point;
+		f.b = w + p * own->to.point;
 		f.c = sum + p * own->sum_point;
 		j->dev->k->wino_product(&f);
 	}
@@ -165,43 +221,45 @@ static void dw_piece(void *context, size_t i)
 {
 	const struct wino_job *j = context;
 	const struct wino_own *own = j->own;
-	size_t share = i / own->parts, vector = i % own->parts * own->part;
-	size_t left = (size_t)own->to.vectors - vector, row = side_row(j->dev, &own->from);
-	size_t first = share * own->share, end = first + own->share, last, t;
+	const struct block b = block_of(own, i);
+	size_t start = b.share * own->share, end = start + own->share, first, last, t;
+	size_t row[2] = { side_row(j->dev, &b.side[0]), side_row(j->dev, &b.side[1]) };
 	float *v = j->work + (size_t)thread_of() * own->scratch;
 	float *w = v + WINO_POINTS * own->from.point;
-	float *sum = j->sums + share * own->sum + vector * (size_t)j->dev->k->width;
-	struct wino_side part = own->to;
 
-	part.vectors = (int)(left < own->part ? left : own->part);
 	if (end > own->count)
 		end = own->count;
-	for (; first < end; first = last) {
+	for (first = start; first < end; first = last) {
 		last = end - first < own->run ? end : first + own->run;
 		for (t = first; t < last; t++) {
 			struct tile at = tile_of(own, t);
 
-			tile_in(j, t, v + (t - first) * row);
-			j->k->wino_dy(&part, sample_at(j, j->to, j->y, at.n, vector), at.y, at.x,
-				      w + (t - first) * side_row(j->dev, &part));
+			tile_in(j, &b.side[0], b.vector[0], t, v + (t - first) * row[0]);
+			j->k->wino_dy(&b.side[1], sample_at(j, j->to, j->y, at.n, b.vector[1]),
+				      at.y, at.x, w + (t - first) * row[1]);
 		}
-		products_add(j, first, last, first == share * own->share, v, w, &part, sum);
+		products_add(j, &b, last - first, first == start, v, w);
+	}
+	/* of the only share: while they are near */
+	for (t = 0; own->shares == 1 && t < (size_t)b.side[1].vectors; t++) {
+		size_t c = b.vector[0] * (size_t)j->dev->k->width;
+
+		filters_back(j, c, c + row[0], b.vector[1] + t);
 	}
 }
 
-/* Channel c of the input, all of the output's. */
-static void filters_back(void *context, size_t c)
+static void back_piece(void *context, size_t i)
 {
 	const struct wino_job *j = context;
-	const struct wino_own *own = j->own;
-	size_t width = (size_t)j->dev->k->width, to = side_row(j->dev, &own->to), k;
-	struct wino_filters f = { .lane = own->inner * 9, .point = own->sum_point,
-				  .shares = (int)own->shares, .share = own->sum };
+	size_t vectors = (size_t)j->own->to.vectors, c = i / vectors * CHANNELS;
 
-	for (k = 0; k < (size_t)j->to->c; k += width) {
-		f.lanes = (int)((size_t)j->to->c - k < width ? (size_t)j->to->c - k : width);
-		j->dev->k->wino_dw(&f, j->sums + c * to + k, j->dw + (k * own->inner + c) * 9);
-	}
+	filters_back(j, c, c + CHANNELS, i % vectors);
+}
+
+/* Pieces of so many vectors and channels. */
+static size_t channel_pieces(size_t vectors, size_t channels)
+{
+	return vectors * ((channels + CHANNELS - 1) / CHANNELS);
 }
 
 static int wino_dw_run(struct device *dev, const struct memory *m, const struct step *s)
@@ -210,8 +268,9 @@ static int wino_dw_run(struct device *dev, const struct memory *m, const struct 
 
 	j.sums = j.work + (size_t)dev->threads * j.own->scratch;
 	j.dw = memory_at(m, s->out[0]);
-	each(dev, j.own->shares * j.own->parts, dw_piece, &j);
-	each(dev, j.own->inner, filters_back, &j);
+	each(dev, j.own->shares * j.own->blocks[0] * j.own->blocks[1], dw_piece, &j);
+	if (j.own->shares > 1)
+		each(dev, channel_pieces((size_t)j.own->to.vectors, j.own->inner), back_piece, &j);
 	return 0;
 }
 
@@ -237,26 +296,30 @@ static void pack_piece(void *context, size_t i)
 	const struct dnn_conv *c = &j->a->conv;
 	size_t width = (size_t)j->dev->k->width, panel = (size_t)j->dev->k->wino_panel;
 	size_t vectors = (size_t)j->a->to_pad / width, inner = inner_of(j->a);
-	size_t vector = i % vectors, at = i / vectors, start = vector / panel * panel;
-	size_t cols = vectors - start < panel ? vectors - start : panel;
+	size_t vector = i % vectors, at = i / vectors * CHANNELS, start = vector / panel * panel;
+	size_t cols = vectors - start < panel ? vectors - start : panel, end = at + CHANNELS;
 	int forward = j->a->direction == DNN_FORWARD, to_c = forward ? c->out_c : c->in_c;
 	size_t lane = (size_t)(forward ? c->in_c : 1) * 9;
 	size_t next = (size_t)(forward ? 1 : c->in_c) * 9;
 	int lanes = to_c - (int)(vector * width);
 	struct wino_filters f = { .lane = lane, .point = inner * (size_t)j->a->to_pad,
-				  .lanes = lanes < 0 ? 0 : lanes, .turned = !forward };
+				  .lanes = lanes < 0 ? 0 : lanes, .turned = !forward,
+				  .stream = wino_pack_bytes(j->dev, j->a) >= STREAMED };
 
 	if ((size_t)f.lanes > width)
 		f.lanes = (int)width;
-	j->dev->k->wino_weights(&f, j->w + vector * width * lane + at * next,
-				j->points + (start * inner + at * cols + vector - start) * width);
+	for (; at < end && at < inner; at++)
+		j->dev->k->wino_weights(&f, j->w + vector * width * lane + at * next,
+					j->points + (start * inner + at * cols + vector - start) *
+						    width);
 }
 
 void wino_pack(struct device *dev, const struct pack_attr *a, const float *w, float *packed)
 {
 	struct pack_job j = { dev, a, w, packed };
 
-	each(dev, (size_t)a->to_pad / (size_t)dev->k->width * inner_of(a), pack_piece, &j);
+	each(dev, channel_pieces((size_t)a->to_pad / (size_t)dev->k->width, inner_of(a)),
+	     pack_piece, &j);
 }
 
 static int pack_add(struct device *dev, const struct conv_step *c, const struct value *to)
@@ -296,24 +359,35 @@ static size_t run_of(size_t count, size_t threads)
 	return round_up((count + runs - 1) / runs, WINO_ROWS);
 }
 
-/* Shares of the tiles by the shape alone; parts of the channels so that all threads have
- * something to do. */
+/* `vectors` in blocks of nearly the same size, whole panels of them. */
+static void cut(size_t vectors, size_t panel, size_t most, size_t *blocks, size_t *part)
+{
+	size_t panels = (vectors + panel - 1) / panel;
+
+	*blocks = (vectors + most - 1) / most;
+	*part = (panels + *blocks - 1) / *blocks * panel;
+	*blocks = (vectors + *part - 1) / *part;
+}
+
+/* Blocks of channels and shares of the tiles, by the shape alone. */
 static void dw_cut(const struct device *dev, struct wino_own *own, const struct value *to)
 {
-	size_t panel = (size_t)dev->k->wino_panel;
-	size_t panels = ((size_t)own->to.vectors + panel - 1) / panel;
-	size_t runs = (own->count + RUN_DW - 1) / RUN_DW;
+	size_t width = (size_t)dev->k->width, runs = (own->count + own->run - 1) / own->run;
+	size_t most = BLOCK / width, blocks;
 
+	cut((size_t)own->from.vectors, 1, most, &own->blocks[0], &own->part[0]);
+	cut((size_t)own->to.vectors, (size_t)dev->k->wino_panel, most, &own->blocks[1],
+	    &own->part[1]);
+	blocks = own->blocks[0] * own->blocks[1];
 	own->sum_point = own->inner * (size_t)to->lay.pad + 16;
 	own->sum = WINO_POINTS * own->sum_point;
-	own->shares = SUMS / (own->sum * sizeof(float));
-	own->shares = own->shares < 1 ? 1 : own->shares < SHARES ? own->shares : SHARES;
-	own->share = (runs + own->shares - 1) / own->shares * RUN_DW;
+	for (own->shares = 1; 2 * own->shares * blocks <= PIECES &&
+	     2 * own->shares * own->sum * sizeof(float) <= SUMS; )
+		own->shares *= 2;
+	own->share = (runs + own->shares - 1) / own->shares * own->run;
 	own->shares = (own->count + own->share - 1) / own->share;
-	own->parts = (2 * (size_t)dev->threads + own->shares - 1) / own->shares;
-	own->parts = own->parts < panels ? own->parts : panels;
-	own->part = (panels + own->parts - 1) / own->parts * panel;
-	own->parts = ((size_t)own->to.vectors + own->part - 1) / own->part;
+	own->from.point = own->run * own->part[0] * width + 16;
+	own->to.point = own->run * own->part[1] * width + 16;
 }
 
 int wino_prepare(struct device *dev, const struct conv_step *c)
@@ -337,9 +411,10 @@ int wino_prepare(struct device *dev, const struct conv_step *c)
 	own->inner = (size_t)from->c;
 	own->from = side_of(dev, from, own->run);
 	own->to = side_of(dev, to, own->run);
+	if (dw)
+		dw_cut(dev, own, to);
 	own->scratch = WINO_POINTS * (own->from.point + own->to.point);
 	if (dw) {
-		dw_cut(dev, own, to);
 		c->s->work = ((size_t)dev->threads * own->scratch + own->shares * own->sum) *
 			     sizeof(float);
 	} else {
