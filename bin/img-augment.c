@@ -87,20 +87,15 @@ static void write_all(const struct options *o, struct augment_feed *feed,
 		note("%lld of %llu images were bad", (long long)bad, (unsigned long long)done);
 }
 
-static void run(const struct options *o)
+static void run(const struct options *o, struct stream_writer *out)
 {
 	struct stream_reader *in = NULL;
-	struct stream_writer *out;
 	struct augment_feed *feed;
 	int status;
 
 	refuse_terminal_out(STDOUT_FILENO);
 	if (o->wish.files == 0)
 		refuse_terminal_in(STDIN_FILENO);
-	out = stream_writer_open(STDOUT_FILENO, "stdout");
-	if (out == NULL)
-		die_why(STATUS_SYSTEM);
-	die_stream(out);
 	if (o->wish.files == 0 && (in = stream_open(STDIN_FILENO, "stdin", &status)) == NULL)
 		die_input(status);
 	feed = augment_feed_open(&o->wish, in, (int)o->threads);
@@ -109,8 +104,6 @@ static void run(const struct options *o)
 	write_all(o, feed, out);
 	augment_feed_close(feed);
 	stream_close(in);
-	die_stream(NULL);
-	stream_writer_close(out);
 }
 
 static void print_steps(void)
@@ -209,9 +202,18 @@ int main(int argc, char **argv)
 			"net-train ...\n    img-augment 'size 224' *.jpg | batch-cat",
 		.most = -1,
 	};
+	/* before the options, so that a wrong one is told down the stream as well */
+	struct stream_writer *out = stream_writer_open(STDOUT_FILENO, "stdout");
+
+	if (out == NULL)
+		die_why(STATUS_SYSTEM);
+	die_stream(out);
+
 	int first = opt_read(argc, argv, &usage);
 
 	if (o.steps) {
+		die_stream(NULL);
+		stream_writer_close(out);
 		print_steps();
 		close_stdout();
 		return STATUS_OK;
@@ -231,7 +233,9 @@ int main(int argc, char **argv)
 	o.wish.labels = o.max_bad > 0;
 	if (o.wish.files > 0 && o.max_bad > 0)
 		usage_error("--max-bad marks a bad image by its label, and files have none");
-	run(&o);
+	run(&o, out);
+	die_stream(NULL);
+	stream_writer_close(out);
 	recipe_free(o.recipe);
 	free(o.text);
 	return STATUS_OK;

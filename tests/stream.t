@@ -1,7 +1,7 @@
 . "${0%/*}/lib.sh"
 # The batch stream between programs: faults B03 to B11 of the list, P01, and the readers
 # of batchstream(5).
-plan 42
+plan 44
 
 tar xf "$ROOT/examples/digits.tar" train/0 train/1 || exit 1
 tfrec-pack -q -o d --shards 2 train 2>/dev/null
@@ -57,6 +57,8 @@ check_status 3 'stdin is closed' 'batch-cat <&-'
 check_status 3 'a file that is not there' 'batch-cat nowhere'
 check_status 4 'a wrong option upstream' 'tfrec-cat --nonsense | batch-cat --verify'
 said 'is told by the last program too' '^batch-cat: tfrec-cat: unknown option --nonsense'
+check_status 4 'a wrong recipe upstream' 'img-augment "sise 8" </dev/null | batch-cat --verify'
+said 'likewise' '^batch-cat: img-augment: recipe: '
 check_status 4 'over two programs' 'tfrec-cat nowhere | img-augment "size 8" | batch-cat --verify'
 said 'with the names of both' '^batch-cat: img-augment: tfrec-cat: nowhere: No such file'
 tfrec-cat nowhere 2>err1 | img-augment 'size 8' 2>err2 | batch-cat --verify 2>err3

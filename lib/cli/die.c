@@ -68,13 +68,14 @@ static _Noreturn void leave(int status)
 	_exit(status & 0xff);
 }
 
-/* The reason goes down the stream; that the reader has left changes nothing now. */
+/* The reason goes down the stream; that the reader has left changes nothing now. People
+ * at a terminal have read it already. */
 static void tell(const char *line)
 {
 	struct stream_writer *w = stream;
 
 	stream = NULL;
-	if (!w)
+	if (!w || isatty(STDOUT_FILENO))
 		return;
 	signal(SIGPIPE, SIG_IGN);
 	stream_error(w, line);
