@@ -202,13 +202,7 @@ int main(int argc, char **argv)
 			"net-train ...\n    img-augment 'size 224' *.jpg | batch-cat",
 		.most = -1,
 	};
-	/* before the options, so that a wrong one is told down the stream as well */
-	struct stream_writer *out = stream_writer_open(STDOUT_FILENO, "stdout");
-
-	if (out == NULL)
-		die_why(STATUS_SYSTEM);
-	die_stream(out);
-
+	struct stream_writer *out = die_stream_open();
 	int first = opt_read(argc, argv, &usage);
 
 	if (o.steps) {

@@ -357,17 +357,6 @@ static void run(struct run *r)
 		die_why(pull_status(r->pull));
 }
 
-/* Stands before the options, so that a wrong one is told down the stream as well. */
-static struct stream_writer *open_writer(void)
-{
-	struct stream_writer *w = stream_writer_open(STDOUT_FILENO, "stdout");
-
-	if (!w)
-		die_why(STATUS_SYSTEM);
-	die_stream(w);
-	return w;
-}
-
 static void open_feed(struct run *r)
 {
 	uint64_t end = r->plan.epochs;
@@ -385,7 +374,7 @@ static void open_feed(struct run *r)
 
 int main(int argc, char **argv)
 {
-	struct run r = { .writer = open_writer() };
+	struct run r = { .writer = die_stream_open() };
 	int at = opt_read(argc, argv, &usage), n = argc - at, status;
 
 	quiet(want.quiet);

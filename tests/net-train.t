@@ -23,7 +23,7 @@ check_same 'last is the newest' 'cat whole/last.safetensors' 'cat whole/00000041
 check 'the log: begin, a line a step, end' \
 	'test $(grep -c "\"event\":\"step\"" whole/log.ndjson) = 41 &&
 	 head -n 1 whole/log.ndjson | grep -q "\"event\":\"begin\"" &&
-	 tail -n 1 whole/log.ndjson | grep -q "\"event\":\"end\".*\"status\":0"'
+	 tail -n 1 whole/log.ndjson | grep -q "\"event\":\"end\".*\"status\":0.*\"peak_memory\":[1-9]"'
 check 'and it learned' \
 	'net-eval --json whole/last.safetensors val.mrb | tee eval.json | grep -q . &&
 	 awk -F"top1\": " "{ exit !(\$2 + 0 > 0.5) }" eval.json'

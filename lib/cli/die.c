@@ -32,6 +32,16 @@ void die_stream(struct stream_writer *w)
 	stream = w;
 }
 
+struct stream_writer *die_stream_open(void)
+{
+	struct stream_writer *w = stream_writer_open(STDOUT_FILENO, "stdout");
+
+	if (!w)
+		die_why(STATUS_SYSTEM);
+	die_stream(w);
+	return w;
+}
+
 void quiet(int on)
 {
 	is_quiet = on;

@@ -19,9 +19,12 @@ void die_name(const char *program);
 const char *die_program(void);
 
 /* From now on die() sends its reason down this stream as ERR before it exits, so
- * that the last program of the pipeline says it. NULL: no longer. A program whose stdout
- * is always a stream calls it before opt_read(), so that a wrong option is told too. */
+ * that the last program of the pipeline says it. NULL: no longer. */
 void die_stream(struct stream_writer *);
+
+/* Opens stdout for a stream, and registers it. A program whose stdout is a stream calls it
+ * before opt_read(), so that a wrong option is told too. */
+struct stream_writer *die_stream_open(void);
 
 /* Prints "program: ..." on stderr and exits. The text is one line, and lines that
  * belong to it, behind four blanks each. */

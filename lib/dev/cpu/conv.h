@@ -38,7 +38,7 @@ void direct_pack(struct device *, const struct pack_attr *, const float *w, floa
 
 /* Winograd's. 1: taken, 0: not for these layouts, -1: reason. */
 int wino_prepare(struct device *, const struct conv_step *);
-size_t wino_pack_bytes(const struct device *, const struct pack_attr *);
+size_t wino_pack_bytes(const struct pack_attr *);
 void wino_pack(struct device *, const struct pack_attr *, const float *w, float *packed);
 
 /* Products: the window is all of the input. */

@@ -281,9 +281,8 @@ static size_t inner_of(const struct pack_attr *a)
 	return (size_t)(a->direction == DNN_FORWARD ? a->conv.in_c : a->conv.out_c);
 }
 
-size_t wino_pack_bytes(const struct device *dev, const struct pack_attr *a)
+size_t wino_pack_bytes(const struct pack_attr *a)
 {
-	(void)dev;
 	return WINO_POINTS * inner_of(a) * (size_t)a->to_pad * sizeof(float);
 }
 
@@ -304,7 +303,7 @@ static void pack_piece(void *context, size_t i)
 	int lanes = to_c - (int)(vector * width);
 	struct wino_filters f = { .lane = lane, .point = inner * (size_t)j->a->to_pad,
 				  .lanes = lanes < 0 ? 0 : lanes, .turned = !forward,
-				  .stream = wino_pack_bytes(j->dev, j->a) >= STREAMED };
+				  .stream = wino_pack_bytes(j->a) >= STREAMED };
 
 	if ((size_t)f.lanes > width)
 		f.lanes = (int)width;
@@ -322,7 +321,7 @@ void wino_pack(struct device *dev, const struct pack_attr *a, const float *w, fl
 	     pack_piece, &j);
 }
 
-static int pack_add(struct device *dev, const struct conv_step *c, const struct value *to)
+static int pack_add(const struct conv_step *c, const struct value *to)
 {
 	struct pack_attr a;
 	char key[48];
@@ -333,7 +332,7 @@ static int pack_add(struct device *dev, const struct conv_step *c, const struct 
 	a.to_pad = to->lay.pad;
 	a.conv = c->conv;
 	snprintf(key, sizeof key, "wino4x3:%d:%d", (int)c->direction, a.to_pad);
-	return program_pack(c->p, (int)(c->s - c->p->step), 1, key, wino_pack_bytes(dev, &a), &a,
+	return program_pack(c->p, (int)(c->s - c->p->step), 1, key, wino_pack_bytes(&a), &a,
 			    sizeof a);
 }
 
@@ -418,10 +417,10 @@ int wino_prepare(struct device *dev, const struct conv_step *c)
 		c->s->work = ((size_t)dev->threads * own->scratch + own->shares * own->sum) *
 			     sizeof(float);
 	} else {
-		TRY(pack_add(dev, c, to));
+		TRY(pack_add(c, to));
 		c->s->work = ((size_t)dev->threads * own->scratch +
 			      (c->conv.bias ? (size_t)to->lay.pad : 0)) * sizeof(float);
 	}
-	strcpy(c->s->how, "wino4x3");
+	TRY(step_choose(c->s, "cpu", "wino4x3"));
 	return 1;
 }
