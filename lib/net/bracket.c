@@ -33,6 +33,8 @@ const struct bracket bracket_table[BRACKET_KINDS] = {
 	  { STEP_AFFINE, STEP_ACT_DX, STEP_BN_SUMS } },
 	{ BRACKET_AGAIN_X_BN_DX, "affine act_dx bn_dx", "recompute", 3,
 	  { STEP_AFFINE, STEP_ACT_DX, STEP_BN_DX } },
+	{ BRACKET_MUL_POOL_DX_ADD, "mul avgpool_dx add", "gradient", 3,
+	  { STEP_MUL, STEP_AVGPOOL_DX, STEP_ADD } },
 };
 
 /* Member `to` has, as operand `in`, result 0 of member `from`; or, where same_in,
@@ -62,17 +64,18 @@ static const struct { int count; struct link link[LINKS]; } links[BRACKET_KINDS]
 		{ 4, { { 1, 0, 0, 0 }, { 2, 1, 1, 0 }, { 3, 0, 2, 0 }, { 3, 1, 0, 1 } } },
 	[BRACKET_AGAIN_X_SUMS] = { 3, { { 1, 1, 0, 0 }, { 2, 0, 1, 0 }, { 2, 1, 0, 1 } } },
 	[BRACKET_AGAIN_X_BN_DX] = { 3, { { 1, 1, 0, 0 }, { 2, 0, 1, 0 }, { 2, 1, 0, 1 } } },
+	[BRACKET_MUL_POOL_DX_ADD] = { 2, { { 2, 0, 0, 0 }, { 2, 1, 1, 0 } } },
 };
 
 int bracket_is(const struct bracket *row, const struct step *s)
 {
-	int affines = 0;
+	int makers = 0;
 
 	for (int k = 0; k < row->steps; k++) {
 		if (s[k].kind != row->step[k])
 			return 0;
-		affines += s[k].kind == STEP_AFFINE;
-		if (s[k].kind == STEP_ADD && affines && s[k].ins != 2)
+		makers += s[k].kind == STEP_AFFINE || s[k].kind == STEP_MUL;
+		if (s[k].kind == STEP_ADD && makers && s[k].ins != 2)
 			return 0;
 	}
 	for (int i = 0; i < links[row->kind].count; i++) {
@@ -95,6 +98,8 @@ static void view_fill(struct bracket_view *view, const struct step *s, int steps
 		case STEP_ACT: view->act = &s[k]; break;
 		case STEP_ACT_DX: view->act_dx = &s[k]; break;
 		case STEP_BN_SUMS: view->sums[view->sums[0] != NULL] = &s[k]; break;
+		case STEP_MUL: view->mul = &s[k]; break;
+		case STEP_AVGPOOL_DX: view->pool_dx = &s[k]; break;
 		default: view->bn_dx = &s[k]; break;
 		}
 	}

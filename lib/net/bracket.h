@@ -46,6 +46,12 @@
  *   affine act_dx bn_dx          last.in[0] = act_dx.out[0], last.in[1] = affine.in[0]
  *
  * Likewise, for activations whose slope is found from what they read.
+ *
+ *   mul avgpool_dx add           add has two operands, add.in[0] = mul.out[0], add.in[1] =
+ *                                avgpool_dx.out[0]
+ *
+ * The gradient behind a gate (squeeze and excitation): what comes through the product,
+ * and what comes through the average that the gate was made from.
  */
 #ifndef NET_BRACKET_H
 #define NET_BRACKET_H
@@ -72,6 +78,7 @@ enum bracket_kind {
 	BRACKET_AGAIN_BN_DX,            /* affine act act_dx bn_dx */
 	BRACKET_AGAIN_X_SUMS,           /* affine act_dx bn_sums */
 	BRACKET_AGAIN_X_BN_DX,          /* affine act_dx bn_dx */
+	BRACKET_MUL_POOL_DX_ADD,
 	BRACKET_KINDS
 };
 
@@ -94,7 +101,8 @@ extern const struct bracket bracket_table[BRACKET_KINDS];
 /* The members by what they are; NULL where the bracket has none. Borrowed from the
  * program's list of steps. */
 struct bracket_view {
-	const struct step *affine[2], *add, *act, *act_dx, *sums[2], *bn_dx;
+	const struct step *affine[2], *add, *act, *act_dx, *sums[2], *bn_dx,
+		*mul, *pool_dx;
 };
 
 /* The row that steps from .. to - 1 are, links checked; NULL if none. Fills *view,

@@ -17,8 +17,19 @@ static int maker_of(const struct pass *a, int value, enum step_kind kind, enum p
 
 /* ---- forward ---- */
 
-/* affine, or two, before a sum of two, then the activation (-1: none). The sum's
- * operands may change places: a + b is b + a to the last bit. */
+/* A sum's two operands change places: a + b is b + a to the last bit. */
+static void operands_swap(struct pass *a, int add)
+{
+	struct step *s = &a->p->step[add];
+	int x = s->in[0];
+
+	reader_unlink(a, add);
+	s->in[0] = s->in[1];
+	s->in[1] = x;
+	reader_link(a, add);
+}
+
+/* affine, or two, before a sum of two, then the activation (-1: none). */
 static int join_affines(struct pass *a, int add, int act)
 {
 	struct step *s = &a->p->step[add];
@@ -37,24 +48,15 @@ static int join_affines(struct pass *a, int add, int act)
 	}
 	for (swap = 0; swap < 2; swap++) {
 		int one[] = { swap ? second : first, add, act };
-		int x = s->in[0], y = s->in[1];
 
 		if (one[0] < 0)
 			continue;
-		if (swap) {
-			reader_unlink(a, add);
-			s->in[0] = y;
-			s->in[1] = x;
-			reader_link(a, add);
-		}
+		if (swap)
+			operands_swap(a, add);
 		if (try_steps(a, act < 0 ? BRACKET_AFFINE_ADD : BRACKET_AFFINE_ADD_ACT, one))
 			return 1;
-		if (swap) {
-			reader_unlink(a, add);
-			s->in[0] = x;
-			s->in[1] = y;
-			reader_link(a, add);
-		}
+		if (swap)
+			operands_swap(a, add);
 	}
 	return 0;
 }
@@ -228,6 +230,25 @@ static void join_gradient_add(struct pass *a, int add)
 		try_steps(a, BRACKET_ADD_SUMS, pair);
 }
 
+/* What comes back through a gate and through the average that it was made from. */
+static void join_gate(struct pass *a, int add)
+{
+	struct step *s = &a->p->step[add];
+
+	for (int k = 0; k < 2 && s->ins == 2; k++) {
+		int steps[] = { maker_of(a, s->in[k], STEP_MUL, PART_BACKWARD),
+				maker_of(a, s->in[!k], STEP_AVGPOOL_DX, PART_BACKWARD), add };
+
+		if (steps[0] < 0 || steps[1] < 0)
+			continue;
+		if (k)
+			operands_swap(a, add);
+		if (!try_steps(a, BRACKET_MUL_POOL_DX_ADD, steps) && k)
+			operands_swap(a, add);
+		return;
+	}
+}
+
 static int without_check(const char *list)
 {
 	while (list && *list) {
@@ -248,12 +269,16 @@ static int without_check(const char *list)
 	return 0;
 }
 
-/* Gradients first: what they make again need not be stored by the forward brackets.
- * Then activations; what they leave of the sums is tried after. */
+/* Gradients first: what they make again need not be stored by the forward brackets; of
+ * them gates, so that the sum is not taken by what follows. Then activations; what they
+ * leave of the sums is tried after. */
 static void join_all(struct pass *a)
 {
 	static const enum step_kind order[] = { STEP_ACT_DX, STEP_ACT };
 
+	for (int i = 0; i < a->steps && !a->b->failed; i++)
+		if (a->p->step[i].kind == STEP_ADD && a->p->step[i].part == PART_BACKWARD)
+			join_gate(a, i);
 	for (size_t k = 0; k < sizeof order / sizeof *order; k++)
 		for (int i = 0; i < a->steps && !a->b->failed; i++) {
 			if (a->p->step[i].bracket >= 0 || a->p->step[i].kind != order[k])

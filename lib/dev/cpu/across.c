@@ -40,6 +40,7 @@ static struct job job_of(struct device *dev, const struct memory *m, const struc
 	j.pass.y = memory_at(m, s->out[0]);
 	j.pass.block = j.v->lay.block;
 	j.pass.channels = j.v->c;
+	j.pass.pad = j.v->lay.pad;
 	j.pass.plane = j.runs.pixels * (size_t)j.pass.block;
 	return j;
 }
@@ -100,7 +101,7 @@ static void params_join(void *context, size_t c)
 {
 	const struct job *j = context;
 	size_t pieces = (size_t)j->v->n * j->runs.count, i;
-	size_t lanes = round_up((size_t)j->v->c, (size_t)j->dev->k->width);
+	size_t lanes = (size_t)j->v->lay.pad;
 	float *dgain = memory_at(j->m, j->s->out[1]), *dbias = memory_at(j->m, j->s->out[2]);
 	double sum = 0, product = 0;
 

@@ -26,7 +26,20 @@ static int hidden_stored(const struct program *p, const struct bracket_view *v)
 		return (v->act && value_stored(p, v->act->out[0])) ||
 		       (v->add && value_stored(p, v->add->out[0])) ||
 		       (v->bn_dx && value_stored(p, v->act_dx->out[0]));
+	if (v->mul)
+		return value_stored(p, v->mul->out[0]) || value_stored(p, v->pool_dx->out[0]);
 	return v->act && v->add && value_stored(p, v->add->out[0]);
+}
+
+/* One factor for a plane, and an average of the plane. */
+static int is_gate(const struct program *p, const struct bracket_view *v)
+{
+	const struct value *g = &p->value[v->mul->in[1]];
+	const struct pool_attr *a = v->pool_dx->attr;
+
+	return g->h == 1 && g->w == 1 && a->out_h == 1 && a->out_w == 1 &&
+	       a->window.before[0] == 0 && a->window.before[1] == 0 &&
+	       a->window.k[0] == a->in_h && a->window.k[1] == a->in_w;
 }
 
 /* All full operands in one layout that the kernels can walk over. */
@@ -34,14 +47,15 @@ static int alike(const struct device *dev, const struct program *p, const struct
 		 const struct value **first)
 {
 	const struct step *member[] = { v->affine[0], v->affine[1], v->add, v->act, v->act_dx,
-					v->sums[0], v->sums[1], v->bn_dx };
+					v->sums[0], v->sums[1], v->bn_dx, v->mul };
 	size_t i;
 
 	*first = NULL;
 	for (i = 0; i < sizeof member / sizeof *member; i++) {
 		const struct step *s = member[i];
 		int full = !s ? 0 : s->kind == STEP_ADD ? s->ins :
-			   s->kind == STEP_AFFINE || s->kind == STEP_ACT ? 1 : 2;
+			   s->kind == STEP_AFFINE || s->kind == STEP_ACT ||
+			   s->kind == STEP_MUL ? 1 : 2;
 		int k;
 
 		for (k = 0; k < full; k++) {
@@ -57,7 +71,7 @@ static int alike(const struct device *dev, const struct program *p, const struct
 				return 0;
 		}
 	}
-	return *first != NULL;
+	return *first != NULL && (!v->mul || is_gate(p, v));
 }
 
 double cpu_cost(void *arg, const struct program *p, int from, int to)
@@ -160,6 +174,17 @@ static int bracket_backward(struct device *dev, const struct memory *m, const st
 	return 0;
 }
 
+static int bracket_gate(struct device *dev, const struct memory *m, const struct step *s)
+{
+	const struct bracket_own *own = s->own;
+	const struct bracket_view *v = &own->view;
+	const struct pool_attr *a = v->pool_dx->attr;
+
+	mul_run(dev, m, v->mul, memory_at(m, v->pool_dx->in[0]),
+		(float)(1 / ((double)a->in_h * a->in_w)), v->add->out[0]);
+	return 0;
+}
+
 static int bracket_place(struct device *dev, const struct memory *m, const struct step *s)
 {
 	struct bracket_own *own = s->own;
@@ -183,7 +208,7 @@ int bracket_prepare(struct device *dev, struct program *p, int from, int to)
 		return fail("cpu: steps %d to %d: no such bracket here", from, to - 1);
 	for (k = from; k < to; k++)
 		TRY(step_choose(&p->step[k], "cpu", "own"));
-	own = own_add(p, s, sizeof *own,
+	own = own_add(p, s, sizeof *own, v.mul ? bracket_gate :
 		      v.act_dx || v.sums[0] ? bracket_backward : bracket_forward);
 	if (!own)
 		return -1;

@@ -1,8 +1,9 @@
 /*
  * Convolutions. Each direction has its own kernel, chosen by rule: Winograd's F(4x4,
- * 3x3) where it is faster (winograd.c), oneDNN's direct kernels, and the own loops
- * (direct.c) for whatever it has only its reference for. oneDNN's weights are packed by PACK steps;
- * gradients of weights come out in the kernel's way and are put into OIHW.
+ * 3x3) where it is faster (winograd.c), own kernels for depthwise ones (depthwise.c),
+ * oneDNN's direct kernels, and the own loops (direct.c) for whatever it has only its
+ * reference for. oneDNN's weights are packed by PACK steps; gradients of weights come out
+ * in the kernel's way and are put into OIHW.
  */
 #include "dev/cpu/conv.h"
 
@@ -55,16 +56,6 @@ static int winograd_pays(const struct conv_step *c)
 	       w->dilation[0] == 1 && w->dilation[1] == 1 && c->a->groups == 1 &&
 	       c->a->in_c >= least && c->a->out_c >= least && tiles >= 32 &&
 	       !listed(without, "winograd") && !listed(without, "all");
-}
-
-/* oneDNN's kernel for gradients of depthwise weights keeps no sums in registers when
- * the window is larger than 3x3: 5 to 23 GFLOP/s. */
-static int own_pays(const struct conv_step *c)
-{
-	const struct window *w = &c->a->window;
-
-	return !c->conv.bf16 && c->direction == DNN_BACKWARD_WEIGHTS && c->a->groups > 1 &&
-	       c->a->groups == c->a->in_c && w->k[0] * w->k[1] > 9;
 }
 
 /* The name in `how`: the library's without the instruction set. */
@@ -262,7 +253,9 @@ int conv_prepare(struct device *dev, struct program *p, int step)
 	winograd = forced ? !strcmp(c.s->how, "wino4x3") : winograd_pays(&c);
 	if (winograd)
 		TRY(r = wino_prepare(dev, &c));
-	if (!r && (forced || !own_pays(&c)))
+	if (!r && (!forced || !strcmp(c.s->how, "depthwise")))
+		TRY(r = depth_prepare(dev, &c));
+	if (!r)
 		TRY(r = dnn_prepare(&c));
 	return r ? 0 : direct_prepare(dev, &c);
 }

@@ -32,9 +32,15 @@ int conv_short(const struct conv_attr *, enum step_kind, int n, int in_block, in
 
 /* The own convolution, of any shape, in fp32. */
 int direct_prepare(struct device *, const struct conv_step *);
-/* Bytes of weights packed for it, and the packing. */
+/* Its weights in packed form for a direction, bytes of them, and the packing. */
+int direct_pack_add(struct device *, const struct conv_step *, enum dnn_direction);
 size_t direct_pack_bytes(const struct device *, const struct pack_attr *);
 void direct_pack(struct device *, const struct pack_attr *, const float *w, float *packed);
+
+/* Depthwise convolutions, in fp32 and bf16. 1: taken, 0: not this shape, -1: reason. */
+int depth_prepare(struct device *, const struct conv_step *);
+/* Whether it takes such a shape. */
+int depth_fits(const struct conv_attr *);
 
 /* Winograd's. 1: taken, 0: not for these layouts, -1: reason. */
 int wino_prepare(struct device *, const struct conv_step *);

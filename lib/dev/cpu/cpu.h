@@ -181,6 +181,10 @@ void dx_run(struct device *, const struct memory *, const struct value *v,
 /* Neither: the masked gradient alone. */
 void backward_run(struct device *, const struct value *v, struct backward_pass *);
 
+/* x g of a step mul, plus share times one pixel of plus for all (NULL: nothing), to a value. */
+void mul_run(struct device *, const struct memory *, const struct step *mul, const void *plus,
+	     float share, int to);
+
 /* The pass' name of a step's activation. */
 int act_pass(const struct step *);
 /* What the pass does to gradients of an activation; again: from a x + b. */

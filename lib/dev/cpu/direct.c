@@ -40,8 +40,6 @@ static struct sides sides_of(const struct dnn_conv *c, enum dnn_direction direct
 
 static enum lanes lanes_of(const struct sides *s, int width, int from_block)
 {
-	if (s->to_group == 1 && s->from_group == 1)
-		return LANES_OWN;
 	if (s->to_group % width == 0 || s->to_group == s->to_c)
 		return LANES_SAME;
 	if (s->to_group == s->from_group && width % s->to_group == 0 && from_block % width == 0)
@@ -87,18 +85,18 @@ void direct_pack(struct device *dev, const struct pack_attr *a, const float *w, 
 				}
 }
 
-static int pack_add(struct device *dev, const struct conv_step *c)
+int direct_pack_add(struct device *dev, const struct conv_step *c, enum dnn_direction direction)
 {
-	int to = c->direction == DNN_FORWARD ? c->y : c->x;
+	int to = direction == DNN_FORWARD ? c->y : c->x;
 	struct pack_attr a;
 	char key[48];
 
 	memset(&a, 0, sizeof a);
 	a.way = PACK_DIRECT;
-	a.direction = c->direction;
+	a.direction = direction;
 	a.to_pad = c->p->value[to].lay.pad;
 	a.conv = c->conv;
-	snprintf(key, sizeof key, "own:%d:%d", (int)c->direction, a.to_pad);
+	snprintf(key, sizeof key, "own:%d:%d", (int)direction, a.to_pad);
 	return program_pack(c->p, (int)(c->s - c->p->step), 1, key, direct_pack_bytes(dev, &a), &a,
 			    sizeof a);
 }
@@ -304,7 +302,7 @@ int direct_prepare(struct device *dev, const struct conv_step *c)
 	own->taps = (size_t)c->conv.k[0] * (size_t)c->conv.k[1];
 	TRY(gather_make(dev, c, own, &s, from));
 	if (!dw) {
-		TRY(pack_add(dev, c));
+		TRY(direct_pack_add(dev, c, c->direction));
 		c->s->work = c->conv.bias ? (size_t)to->lay.pad * sizeof(float) : 0;
 		return 0;
 	}

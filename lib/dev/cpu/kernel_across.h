@@ -10,7 +10,7 @@ INLINE size_t vector_at(const struct across_pass *f, int v)
 
 INLINE int vectors_of(const struct across_pass *f)
 {
-	return (f->channels + WIDTH - 1) / WIDTH;
+	return f->pad / WIDTH;
 }
 
 INLINE float lanes_sum(vec v)

@@ -16,6 +16,7 @@
 #include "dev/cpu/kernel_conv.h"
 #include "dev/cpu/kernel_norm.h"
 #include "dev/cpu/kernel_pool.h"
+#include "dev/cpu/kernel_depth.h"
 #include "dev/cpu/kernel_wino.h"
 
 INLINE void update_as(const struct update_pass *f, size_t from, size_t to, const int slot,
@@ -77,6 +78,7 @@ static float spin(size_t rounds)
 const struct kernels KERNELS = {
 	KERNELS_NAME, WIDTH, stats, forward, backward, total, mul, layernorm, layernorm_dx,
 	lrn, lrn_dx, maxpool, maxpool_dx, avgpool, avgpool_dx, direct, direct_dx, direct_dw,
+	depthwise, depthwise_dx, depthwise_dw,
 	wino_in, wino_dy, wino_out, wino_product, wino_weights, wino_dw, WINO_PANEL,
 	update, finite, NULL, NULL, spin
 };

@@ -7,8 +7,6 @@ INLINE vec lanes_get(const struct direct_pass *f, const float *pixel, int j,
 
 	if (lanes == LANES_SAME)
 		return all(pixel[f->gather[j * f->width]]);
-	if (lanes == LANES_OWN)
-		return get(pixel + f->gather[j * f->width]);
 	if (lanes == LANES_NEAR)
 		return PERMUTE(get(pixel + f->gather[0]), *(const bits *)(f->near + j * f->width));
 	for (int l = 0; l < WIDTH; l++)
@@ -107,8 +105,6 @@ static void direct(const struct direct_pass *f, int row)
 {
 	if (f->lanes == LANES_SAME)
 		direct_as(f, row, LANES_SAME, 0);
-	else if (f->lanes == LANES_OWN)
-		direct_as(f, row, LANES_OWN, 0);
 	else if (f->lanes == LANES_NEAR)
 		direct_as(f, row, LANES_NEAR, 0);
 	else
@@ -159,8 +155,6 @@ static void direct_dx(const struct direct_pass *f, int row)
 {
 	if (f->lanes == LANES_SAME)
 		direct_dx_as(f, row, LANES_SAME);
-	else if (f->lanes == LANES_OWN)
-		direct_dx_as(f, row, LANES_OWN);
 	else if (f->lanes == LANES_NEAR)
 		direct_dx_as(f, row, LANES_NEAR);
 	else
@@ -211,8 +205,6 @@ static void direct_dw(const struct direct_pass *f, int j, int row)
 {
 	if (f->lanes == LANES_SAME)
 		direct_dw_as(f, j, row, LANES_SAME);
-	else if (f->lanes == LANES_OWN)
-		direct_dw_as(f, j, row, LANES_OWN);
 	else if (f->lanes == LANES_NEAR)
 		direct_dw_as(f, j, row, LANES_NEAR);
 	else

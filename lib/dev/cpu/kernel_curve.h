@@ -9,20 +9,30 @@
 #define POLY3(x, a, b, c) FMA(FMA(all(a), x, all(b)), x, all(c))
 #define POLY5(x, a, b, c, d, e) FMA(FMA(POLY3(x, a, b, c), x, all(d)), x, all(e))
 
-/* 1.5 2^23: a number up to 2^22 added to it is rounded, and stands in its low bits. */
-#define ROUND 12582912.f
+#ifndef NEAREST
+/* To the nearest whole number, |x| < 2^22: 1.5 2^23 added to it leaves no more. */
+#define NEAREST(x) ((x) + 12582912.f - 12582912.f)
+/* x 2^n for whole n from -126 to 127. */
+#define SCALE(x, n) ((x) * (vec)((__builtin_convertvector(n, bits) + 127) << 23))
+/* 1 / x of x from 1 to 1e38 */
+#define INVERSE(x) (1.f / (x))
+#endif
 
-/* e^x for x <= 0: 2^n e^r with |r| <= ln 2 / 2. Under 1.2e-38 it is 0. */
+/* e^x for x up to 88: 2^n e^r with |r| <= ln 2 / 2. Under 1.2e-38 it is 0. */
+INLINE vec exp_of(vec x)
+{
+	const vec low = choose(x < -87, all(-87), x), n = NEAREST(low * 1.44269504f);
+	/* ln 2 in two parts, of which n times the first is exact */
+	const vec r = FMA(n, all(-1.42860677e-6f), FMA(n, all(-0.693145752f), low));
+	const vec p = POLY5(r, 0.00138146f, 0.00836871f, 0.0416683874f, 0.166665207f, 0.499999935f);
+
+	return SCALE(1.f + FMA(p, r * r, r), n);
+}
+
+/* The same for x <= 0, down to 0. */
 INLINE vec exp_down(vec x)
 {
-	const vec t = FMA(choose(x < -88, all(-88), x), all(1.44269504f), all(ROUND));
-	const vec n = t - ROUND;
-	/* ln 2 in two parts, of which n times the first is exact */
-	const vec r = FMA(n, all(-1.42860677e-6f), FMA(n, all(-0.693145752f), x));
-	const vec p = POLY5(r, 0.00138146f, 0.00836871f, 0.0416683874f, 0.166665207f, 0.499999935f);
-	const vec scale = (vec)(((bits)t << 23) + 0x3f800000);
-
-	return keep((1.f + FMA(p, r * r, r)) * scale, ~(x < -87));
+	return keep(exp_of(x), ~(x < -87));
 }
 
 /* log x for normal x > 0: n ln 2 + log (1 + f), 1 + f from sqrt 1/2 to sqrt 2. */
@@ -46,9 +56,8 @@ INLINE vec size_of(vec x)
 
 INLINE vec sigmoid_of(vec x)
 {
-	const vec e = exp_down(-size_of(x)), less = 1.f / (1.f + e);
-
-	return choose(x < 0, e * less, less);
+	/* e^88 + 1 is a number yet, and what it is the inverse of is under 1e-38 */
+	return INVERSE(1.f + exp_of(choose(x < -87, all(87), -x)));
 }
 
 INLINE vec tanh_of(vec x)

@@ -292,17 +292,37 @@ static void backward(const struct backward_pass *f, size_t at, int c, size_t pix
 	}
 }
 
-static void mul(const void *from, const void *gate, int spread, void *to, size_t pixels,
-		int block)
+INLINE void mul_as(const struct mul_pass *f, size_t pixels, const int plus, const int stream)
 {
-	const num *x = from, *g = gate;
-	num *y = to;
+	const size_t block = (size_t)f->block;
 
-	for (size_t i = 0; i < pixels; i++) {
-		for (int k = 0; k < block; k += WIDTH)
-			store(y + k, load(x + k) * load(g + k));
-		x += block;
-		y += block;
-		g += spread ? 0 : block;
+	for (size_t k = 0; k < block; k += WIDTH) {
+		const num *x = (const num *)f->x + k, *g = (const num *)f->g + k;
+		num *y = (num *)f->y + k;
+		vec more = { 0 };
+
+		if (plus)
+			more = load((const num *)f->plus + k) * f->share;
+		for (size_t i = 0; i < pixels; i++, x += block, y += block) {
+			vec v = load(x) * load(f->spread ? g : g + i * block);
+
+			if (plus)
+				v += more;
+			store_past(y, v, stream);
+		}
 	}
+}
+
+static void mul(const struct mul_pass *f, size_t pixels)
+{
+	if (f->plus && f->stream)
+		mul_as(f, pixels, 1, 1);
+	else if (f->plus)
+		mul_as(f, pixels, 1, 0);
+	else if (f->stream)
+		mul_as(f, pixels, 0, 1);
+	else
+		mul_as(f, pixels, 0, 0);
+	if (f->stream)
+		STREAM_END();
 }

@@ -62,6 +62,14 @@ struct backward_pass {
 	void *g, *dx;                   /* NULL: not wanted */
 };
 
+/* y = x g, or x g + share plus; spread: one pixel of g, and of plus, for all. */
+struct mul_pass {
+	const void *x, *g, *plus;       /* plus: NULL, or with spread */
+	float share;
+	int spread, block, stream;
+	void *y;
+};
+
 enum { ACROSS_RUN = 64 };       /* pixels of a piece at most, in normalisations over channels */
 
 /* Pixels of a sample, with all of their channels: `plane` numbers from block to block. */
@@ -69,7 +77,7 @@ struct across_pass {
 	const float *x, *dy;
 	float *y;                       /* or dx; NULL: not wanted */
 	const float *gain, *bias;
-	int channels, block;
+	int channels, pad, block;       /* those from channels to pad are padding */
 	size_t plane;
 	double eps;
 	int n;                          /* local response normalisation: program.h */
@@ -94,7 +102,6 @@ struct pool_pass {
 /* Own convolution: `to` gets sums over taps and inner channels of `from` times w. */
 enum lanes {
 	LANES_SAME,             /* all lanes read one channel: groups are whole blocks */
-	LANES_OWN,              /* lane l reads channel l: depthwise */
 	LANES_NEAR,             /* lane l, inner channel j reads lane near[j lanes + l] of the
 				   vector at gather[0]: small groups, as wide on both sides */
 	LANES_GATHER,           /* lane l, inner channel j reads offset gather[j lanes + l] */
@@ -114,6 +121,23 @@ struct direct_pass {
 	float *to;                      /* the row's first pixel, at the first of the lanes */
 	double *sum;                    /* weights: [inner][k0][k1][width], added to */
 	const float *dy;                /* weights: the sample's plane, at the first of the lanes */
+};
+
+/*
+ * Depthwise convolution of one plane, a vector of channels. turned: by half a turn, as
+ * gradients of inputs read outputs where the stride is 1; y and x are then of that.
+ */
+enum { DEPTH_TAPS = 64 };       /* of a window at most */
+
+struct depthwise_pass {
+	struct slide y, x;
+	int block, stream, turned;
+	const void *from;               /* the plane read; dx, dw: that of x */
+	void *to;                       /* the plane written */
+	const void *dy;                 /* dx with a stride, dw */
+	const float *w;                 /* [k0][k1][width] */
+	const float *bias;              /* width numbers, or NULL */
+	double *sum;                    /* dw: [k0][k1][width], added to */
 };
 
 /*
@@ -170,10 +194,8 @@ struct kernels {
 			 double *part);
 	/* Sum over pixels of x, or of x y where y is not NULL: [block]. */
 	void (*total)(const void *x, const void *y, size_t pixels, int block, double *part);
-	/* y = x g; spread: one pixel of g for all. */
-	void (*mul)(const void *x, const void *g, int spread, void *y, size_t pixels, int block);
-	/* Runs of at most ACROSS_RUN pixels. part: [2][channels rounded up to vectors], sums
-	 * of dy and of dy xhat. */
+	void (*mul)(const struct mul_pass *, size_t pixels);
+	/* Runs of at most ACROSS_RUN pixels. part: [2][pad], sums of dy and of dy xhat. */
 	void (*layernorm)(const struct across_pass *, size_t at, int pixels);
 	void (*layernorm_dx)(const struct across_pass *, size_t at, int pixels, double *part);
 	void (*lrn)(const struct across_pass *, size_t at, int pixels);
@@ -187,6 +209,11 @@ struct kernels {
 	void (*direct)(const struct direct_pass *, int row);
 	void (*direct_dx)(const struct direct_pass *, int row);
 	void (*direct_dw)(const struct direct_pass *, int j, int row);
+	/* Depthwise: a plane's outputs, its inputs' gradients where there is a stride, and
+	 * its share of the weights' gradient. */
+	void (*depthwise)(const struct depthwise_pass *);
+	void (*depthwise_dx)(const struct depthwise_pass *);
+	void (*depthwise_dw)(const struct depthwise_pass *);
 	/* All channels of the tile that begins at pixel (y, x), which padding may hold: its
 	 * points, those of a gradient of outputs, and back from the points, plus bias. */
 	void (*wino_in)(const struct wino_side *, const void *sample, int y, int x, float *points);

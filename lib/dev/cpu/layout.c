@@ -133,8 +133,8 @@ static enum dtype conv_type(const struct device *dev, const struct program *p,
 	const struct conv_attr *a = s->attr;
 
 	if (type_of(p, s) == DTYPE_BF16 && !is_product(a) &&
-	    conv_short(a, s->kind, p->value[s->in[0]].n, conv_in(dev, a, l, DTYPE_BF16).block,
-		       dev->block))
+	    (depth_fits(a) || conv_short(a, s->kind, p->value[s->in[0]].n,
+					 conv_in(dev, a, l, DTYPE_BF16).block, dev->block)))
 		return DTYPE_BF16;
 	return DTYPE_F32;
 }

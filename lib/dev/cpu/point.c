@@ -80,8 +80,9 @@ int cpu_add(struct device *dev, const struct memory *m, const struct step *s)
 struct mul {
 	struct device *dev;
 	struct planes planes;
-	const void *x, *g;
-	int spread, master;
+	const void *x, *g, *plus;
+	int master;                     /* g is one */
+	struct mul_pass pass;
 	void *y;
 };
 
@@ -89,21 +90,32 @@ static void mul_piece(void *context, size_t i)
 {
 	const struct mul *f = context;
 	struct piece p = planes_piece(&f->planes, i);
-	size_t g = f->master ? (size_t)p.c : f->spread ?
-		   i / f->planes.chunks * (size_t)f->planes.block : p.at;
+	struct mul_pass pass = f->pass;
+	size_t plane = i / f->planes.chunks * (size_t)f->planes.block;
 
-	planes_kernels(f->dev, &f->planes)->mul(planes_at(&f->planes, f->x, p.at),
-		planes_at(&f->planes, f->g, g), f->spread, planes_at(&f->planes, f->y, p.at),
-		p.pixels, f->planes.block);
+	pass.x = planes_at(&f->planes, f->x, p.at);
+	pass.y = planes_at(&f->planes, f->y, p.at);
+	pass.g = planes_at(&f->planes, f->g, f->master ? (size_t)p.c : pass.spread ? plane : p.at);
+	if (f->plus)
+		pass.plus = planes_at(&f->planes, f->plus, plane);
+	planes_kernels(f->dev, &f->planes)->mul(&pass, p.pixels);
+}
+
+void mul_run(struct device *dev, const struct memory *m, const struct step *s, const void *plus,
+	     float share, int to)
+{
+	const struct value *x = value_at(m, s->in[0]), *g = value_at(m, s->in[1]);
+	struct mul f = { dev, planes_of(x), memory_at(m, s->in[0]), memory_at(m, s->in[1]), plus,
+			 g->arena == ARENA_PARAM, { .share = share }, memory_at(m, to) };
+
+	f.pass.spread = g->h == 1 && g->w == 1;
+	f.pass.block = f.planes.block;
+	f.pass.stream = value_streams(x);
+	each(dev, planes_pieces(&f.planes), mul_piece, &f);
 }
 
 int cpu_mul(struct device *dev, const struct memory *m, const struct step *s)
 {
-	const struct value *x = value_at(m, s->in[0]), *g = value_at(m, s->in[1]);
-	struct mul f = { dev, planes_of(x), memory_at(m, s->in[0]), memory_at(m, s->in[1]),
-			 g->h == 1 && g->w == 1, g->arena == ARENA_PARAM,
-			 memory_at(m, s->out[0]) };
-
-	each(dev, planes_pieces(&f.planes), mul_piece, &f);
+	mul_run(dev, m, s, NULL, 0, s->out[0]);
 	return 0;
 }

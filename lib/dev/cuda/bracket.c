@@ -55,7 +55,7 @@ static const struct value *alike(const struct device *dev, const struct program 
 static const struct value *bracket_like(const struct device *dev, const struct program *p,
 					int from, int to, struct bracket_view *v)
 {
-	if (!bracket_find(p, from, to, v) || hidden_stored(p, v))
+	if (!bracket_find(p, from, to, v) || v->mul || hidden_stored(p, v))
 		return NULL;
 	if ((v->act && act_code(v->act) == ACT_NONE) ||
 	    (v->act_dx && act_code(v->act_dx) == ACT_NONE))
