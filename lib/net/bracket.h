@@ -48,7 +48,8 @@
  * Likewise, for activations whose slope is found from what they read.
  *
  *   mul avgpool_dx add           add has two operands, add.in[0] = mul.out[0], add.in[1] =
- *                                avgpool_dx.out[0]
+ *                                avgpool_dx.out[0]; mul's factor is one pixel a sample, the
+ *                                average that of all pixels
  *
  * The gradient behind a gate (squeeze and excitation): what comes through the product,
  * and what comes through the average that the gate was made from.

@@ -230,6 +230,17 @@ static void join_gradient_add(struct pass *a, int add)
 		try_steps(a, BRACKET_ADD_SUMS, pair);
 }
 
+/* One factor for all pixels, and an average of all pixels. */
+static int is_gate(const struct program *p, const struct step *mul, const struct step *pool_dx)
+{
+	const struct value *g = &p->value[mul->in[1]];
+	const struct pool_attr *a = pool_dx->attr;
+	const struct window *w = &a->window;
+
+	return g->h == 1 && g->w == 1 && a->out_h == 1 && a->out_w == 1 && w->before[0] == 0 &&
+	       w->before[1] == 0 && w->k[0] == a->in_h && w->k[1] == a->in_w;
+}
+
 /* What comes back through a gate and through the average that it was made from. */
 static void join_gate(struct pass *a, int add)
 {
@@ -239,7 +250,8 @@ static void join_gate(struct pass *a, int add)
 		int steps[] = { maker_of(a, s->in[k], STEP_MUL, PART_BACKWARD),
 				maker_of(a, s->in[!k], STEP_AVGPOOL_DX, PART_BACKWARD), add };
 
-		if (steps[0] < 0 || steps[1] < 0)
+		if (steps[0] < 0 || steps[1] < 0 ||
+		    !is_gate(a->p, &a->p->step[steps[0]], &a->p->step[steps[1]]))
 			continue;
 		if (k)
 			operands_swap(a, add);

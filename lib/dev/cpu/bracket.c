@@ -31,17 +31,6 @@ static int hidden_stored(const struct program *p, const struct bracket_view *v)
 	return v->act && v->add && value_stored(p, v->add->out[0]);
 }
 
-/* One factor for a plane, and an average of the plane. */
-static int is_gate(const struct program *p, const struct bracket_view *v)
-{
-	const struct value *g = &p->value[v->mul->in[1]];
-	const struct pool_attr *a = v->pool_dx->attr;
-
-	return g->h == 1 && g->w == 1 && a->out_h == 1 && a->out_w == 1 &&
-	       a->window.before[0] == 0 && a->window.before[1] == 0 &&
-	       a->window.k[0] == a->in_h && a->window.k[1] == a->in_w;
-}
-
 /* All full operands in one layout that the kernels can walk over. */
 static int alike(const struct device *dev, const struct program *p, const struct bracket_view *v,
 		 const struct value **first)
@@ -71,7 +60,7 @@ static int alike(const struct device *dev, const struct program *p, const struct
 				return 0;
 		}
 	}
-	return *first != NULL && (!v->mul || is_gate(p, v));
+	return *first != NULL;
 }
 
 double cpu_cost(void *arg, const struct program *p, int from, int to)

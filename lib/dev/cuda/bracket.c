@@ -23,6 +23,8 @@ static int hidden_stored(const struct program *p, const struct bracket_view *v)
 		return (v->act && value_stored(p, v->act->out[0])) ||
 		       (v->add && value_stored(p, v->add->out[0])) ||
 		       (v->bn_dx && value_stored(p, v->act_dx->out[0]));
+	if (v->mul)
+		return value_stored(p, v->mul->out[0]) || value_stored(p, v->pool_dx->out[0]);
 	return v->act && v->add && value_stored(p, v->add->out[0]);
 }
 
@@ -31,13 +33,14 @@ static const struct value *alike(const struct device *dev, const struct program 
 				 const struct bracket_view *v)
 {
 	const struct step *member[] = { v->affine[0], v->affine[1], v->add, v->act, v->act_dx,
-					v->sums[0], v->sums[1], v->bn_dx };
+					v->sums[0], v->sums[1], v->bn_dx, v->mul };
 	const struct value *first = NULL;
 
 	for (size_t i = 0; i < sizeof member / sizeof *member; i++) {
 		const struct step *s = member[i];
 		int full = !s ? 0 : s->kind == STEP_ADD ? s->ins :
-			   s->kind == STEP_AFFINE || s->kind == STEP_ACT ? 1 : 2;
+			   s->kind == STEP_AFFINE || s->kind == STEP_ACT ||
+			   s->kind == STEP_MUL ? 1 : 2;
 
 		for (int k = 0; k < full; k++) {
 			const struct value *x = &p->value[s->in[k]];
@@ -55,7 +58,7 @@ static const struct value *alike(const struct device *dev, const struct program 
 static const struct value *bracket_like(const struct device *dev, const struct program *p,
 					int from, int to, struct bracket_view *v)
 {
-	if (!bracket_find(p, from, to, v) || v->mul || hidden_stored(p, v))
+	if (!bracket_find(p, from, to, v) || hidden_stored(p, v))
 		return NULL;
 	if ((v->act && act_code(v->act) == ACT_NONE) ||
 	    (v->act_dx && act_code(v->act_dx) == ACT_NONE))
@@ -156,6 +159,17 @@ static int bracket_backward(struct device *dev, const struct memory *m, const st
 	return 0;
 }
 
+static int bracket_gate(struct device *dev, const struct memory *m, const struct step *s)
+{
+	const struct step *mul = s, *pool_dx = s + 1, *add = s + 2;
+	const struct value *x = value_of(m, mul->in[0]);
+
+	gate_start(dev->stream, span_of(x), memory_at(m, mul->in[0]), memory_at(m, mul->in[1]),
+		   memory_at(m, pool_dx->in[0]), (unsigned)x->h * (unsigned)x->w,
+		   memory_at(m, add->out[0]));
+	return 0;
+}
+
 int bracket_prepare(struct device *dev, struct program *p, int from, int to)
 {
 	struct step *s = &p->step[from];
@@ -169,7 +183,7 @@ int bracket_prepare(struct device *dev, struct program *p, int from, int to)
 		return fail("cuda: %s has more than 2^31 pixels", like->name);
 	for (int k = from; k < to; k++)
 		TRY(step_choose(&p->step[k], "cuda", "own"));
-	own = own_add(p, s, sizeof *own,
+	own = own_add(p, s, sizeof *own, v.mul ? bracket_gate :
 		      v.act_dx || v.sums[0] ? bracket_backward : bracket_forward);
 	if (!own)
 		return -1;

@@ -56,6 +56,10 @@ void input_start(cudaStream_t, struct span y, const uint8_t *pixels, void *to,
 /* y = x g; g has a pixel for each `share` pixels of x (1: as x). */
 void mul_start(cudaStream_t, struct span, const void *x, const void *g, unsigned share, void *y);
 
+/* y = x g + e / share; g and e have a pixel for each `share` pixels of x. */
+void gate_start(cudaStream_t, struct span, const void *x, const void *g, const void *e,
+		unsigned share, void *y);
+
 /* y += b per channel, in place; b of c numbers. */
 void bias_start(cudaStream_t, struct span, void *y, const float *b);
 

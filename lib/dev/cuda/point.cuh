@@ -161,6 +161,35 @@ extern "C" void mul_start(cudaStream_t stream, struct span v, const void *x, con
 }
 
 template <typename T>
+__global__ void __launch_bounds__(THREADS)
+gate_kernel(struct walk w, const T *x, const T *g, const T *e, unsigned share, T *y)
+{
+	struct stride s = stride_of(w);
+	float part = 1.f / (float)share;
+
+	for (; s.row < s.end; s.row += s.step) {
+		size_t at = at_of(w, s), pixel = (size_t)(s.row / share) * w.pad + s.first;
+		float a[GROUP], b[GROUP], c[GROUP];
+
+		load(x + at, a);
+		load(g + pixel, b);
+		load(e + pixel, c);
+		for (int k = 0; k < GROUP; k++)
+			a[k] = a[k] * b[k] + c[k] * part;
+		store(y + at, a, s.first, w.c);
+	}
+}
+
+extern "C" void gate_start(cudaStream_t stream, struct span v, const void *x, const void *g,
+			   const void *e, unsigned share, void *y)
+{
+	struct walk w = walk_of(v);
+
+	BY_TYPE(v.type, T, LAUNCH(gate_kernel<T>, walk_grid(w), THREADS, stream, w, (const T *)x,
+				  (const T *)g, (const T *)e, share, (T *)y));
+}
+
+template <typename T>
 __global__ void __launch_bounds__(THREADS) bias_kernel(struct walk w, T *y, const float *bias)
 {
 	struct stride s = stride_of(w);
