@@ -270,6 +270,10 @@ int dnn_limit(int width)
 	dnnl_cpu_isa_t most = width == 16 ? ISA_ALL :
 			      width == 8 ? dnnl_cpu_isa_avx2 : dnnl_cpu_isa_sse41;
 
+#ifndef __x86_64__
+	/* the library tells no others apart */
+	return 0;
+#endif
 	/* refused where something was made before, under what limit that may have been */
 	if (dnnl_set_max_cpu_isa(most) != dnnl_success &&
 	    (width == 16 ? dnn_width() < 16 : dnnl_get_effective_cpu_isa() != most))

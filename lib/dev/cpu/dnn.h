@@ -71,8 +71,8 @@ const char *dnn_isa(void);
 /* Width of the vectors that the library works with: 16 or 8 numbers. */
 int dnn_width(void);
 
-/* Keeps the library to vectors of 16, 8 or 4 numbers, once for the process. 0, or -1
- * where it works with others already. */
+/* Keeps the library to vectors of 16, 8 or 4 numbers, once for the process; on x86-64
+ * alone. 0, or -1 where it works with others already. */
 int dnn_limit(int width);
 
 #endif
