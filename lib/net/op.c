@@ -90,10 +90,19 @@ static int window(struct node *n, const struct shape *in, int64_t out[2])
 	return 0;
 }
 
+/* Of conv and linear: a first value needs a bias that has it. */
+static int biasinit(const struct node *n)
+{
+	if (node_arg(n, "bias") == 0 && node_arg(n, "biasinit") != 0)
+		return fail("%s: biasinit, but no bias", op_row(n->op)->name);
+	return 0;
+}
+
 static int shape_conv(struct node *n, const struct shape *in, int64_t out[3])
 {
 	int c = (int)node_arg(n, "c"), groups = (int)node_arg(n, "groups");
 
+	TRY(biasinit(n));
 	if (in->c % groups || c % groups)
 		return fail("conv: groups=%d does not divide %d channels into %d", groups, in->c,
 			    c);
@@ -103,6 +112,7 @@ static int shape_conv(struct node *n, const struct shape *in, int64_t out[3])
 
 static int shape_linear(struct node *n, const struct shape *in, int64_t out[3])
 {
+	TRY(biasinit(n));
 	if ((int64_t)in->h * in->w * in->c > INT32_MAX)
 		return fail("linear: %dx%dx%d is too large for it", in->h, in->w, in->c);
 	n->window = (struct window){ .k = { in->h, in->w }, .s = { 1, 1 }, .dilation = { 1, 1 } };
@@ -232,7 +242,7 @@ static void params_conv(const struct node *n, const struct shape *in, struct par
 	w->fan_out = (double)(c / groups) * k[0] * k[1];
 	w->spread = sqrt(2 / w->fan_out);
 	if (node_arg(n, "bias") != 0)
-		vector(&spec[1], "bias", PARAM_BIAS, c, 0);
+		vector(&spec[1], "bias", PARAM_BIAS, c, node_arg(n, "biasinit"));
 }
 
 static void params_linear(const struct node *n, const struct shape *in, struct param_spec *spec)
@@ -246,7 +256,7 @@ static void params_linear(const struct node *n, const struct shape *in, struct p
 	w->fan_out = c;
 	w->spread = 1 / sqrt(w->fan_in);
 	if (node_arg(n, "bias") != 0)
-		vector(&spec[1], "bias", PARAM_BIAS, c, 0);
+		vector(&spec[1], "bias", PARAM_BIAS, c, node_arg(n, "biasinit"));
 }
 
 static void params_bn(const struct node *n, const struct shape *in, struct param_spec *spec)
@@ -278,13 +288,14 @@ static const struct op table[OP_WORDS] = {
 		.arg = { { "k", ARG_WINDOW, ARG_REQUIRED }, { "c", ARG_SIZE, ARG_REQUIRED },
 			 { "s", ARG_STRIDE, 1 }, { "pad", ARG_PAD, PAD_HALF },
 			 { "dilation", ARG_DILATION, 1 }, { "groups", ARG_SIZE, 1 },
-			 { "bias", ARG_FLAG, 0 }, { "init", ARG_INIT, 0 } },
+			 { "bias", ARG_FLAG, 0 }, { "init", ARG_INIT, 0 },
+			 { "biasinit", ARG_REAL, 0 } },
 		.shape = shape_conv, .params = params_conv
 	},
 	[OP_LINEAR] = {
 		"linear",
 		.arg = { { "c", ARG_SIZE, ARG_REQUIRED }, { "bias", ARG_FLAG, 1 },
-			 { "init", ARG_INIT, 0 } },
+			 { "init", ARG_INIT, 0 }, { "biasinit", ARG_REAL, 0 } },
 		.shape = shape_linear, .params = params_linear
 	},
 	[OP_BN] = {

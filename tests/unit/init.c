@@ -79,7 +79,8 @@ static void defaults(void **state)
 	struct graph *g = graph_of(
 		"input 8 8 3\n"
 		"net = conv: conv 3 16 bias=yes | bn: bn init=0 | norm: layernorm | scale: scale 1e-6\n"
-		"    | wise: conv 3 C groups=C | fc: linear classes\n");
+		"    | wise: conv 3 C groups=C | open: conv 1 4 bias=yes biasinit=0.1\n"
+		"    | fc: linear classes biasinit=(-4.6)\n");
 
 	(void)state;
 	expect(g, "conv.weight", INIT_NORMAL, sqrt(2.0 / (9 * 16)));
@@ -92,8 +93,9 @@ static void defaults(void **state)
 	expect(g, "norm.weight", INIT_CONSTANT, 1);
 	expect(g, "norm.bias", INIT_CONSTANT, 0);
 	expect(g, "scale", INIT_CONSTANT, 1e-6);
-	expect(g, "fc.weight", INIT_UNIFORM, 1 / sqrt(8 * 8 * 16));
-	expect(g, "fc.bias", INIT_CONSTANT, 0);
+	expect(g, "open.bias", INIT_CONSTANT, 0.1);
+	expect(g, "fc.weight", INIT_UNIFORM, 1 / sqrt(8 * 8 * 4));
+	expect(g, "fc.bias", INIT_CONSTANT, -4.6);
 	graph_free(g);
 }
 
