@@ -8,10 +8,12 @@ import numpy as np
 
 
 class Keras:
-    def __init__(self, make, same_start, **change):
-        """make(): the model. same_start: first values are of our distributions. change:
-        attributes of its batch norms, as epsilon."""
-        self.make, self.same_start, self.change = make, same_start, change
+    def __init__(self, make, same_start, order, **change):
+        """make(side): the model. same_start: first values are of our distributions. order:
+        of the names of our layers that of its layers. change: attributes of its batch norms,
+        as epsilon."""
+        self.make, self.same_start, self.order, self.change = make, same_start, order, change
+        self.side = None
 
     def build(self, dtype):
         import keras
@@ -24,7 +26,7 @@ class Keras:
 
         keras.layers.Layer.__init__ = noted
         try:
-            self.model = self.make()
+            self.model = self.make(self.side)
         finally:
             keras.layers.Layer.__init__ = begin
         alive = {id(layer) for layer in self.model.layers}
@@ -46,7 +48,7 @@ class Keras:
         """The variable of each of our names: (variable, how its dimensions stand in ours)."""
         self.weights = weights
         self.build(dtype)
-        ours = list(dict.fromkeys(k.rpartition('.')[0] for k in weights))
+        ours = self.order(list(dict.fromkeys(k.rpartition('.')[0] for k in weights)))
         self.variable = {}
         for layer in self.layers:
             kind = type(layer).__name__
@@ -101,12 +103,20 @@ class Keras:
         return float(loss), gradients, self.read('running_mean')
 
 
-def of(name, classes=1000, side=224, same_start=True, **change):
-    def make():
+def of(name, classes=1000, same_start=True, order=list, **change):
+    def make(side):
         import keras
         return getattr(keras.applications, name)(weights=None, classes=classes, classifier_activation=None,
                                                  input_shape=(side, side, 3))
-    return lambda: Keras(make, same_start, **change)
+    return lambda: Keras(make, same_start, order, **change)
+
+
+def shortcut_first(layers):
+    """Blocks "res2.0", whose layers "1.conv" and "1.bn" come before "2a.conv" and the rest."""
+    blocks = {}
+    for name in layers:
+        blocks.setdefault('.'.join(name.split('.')[:2]) if name.startswith('res') else name, []).append(name)
+    return [name for block in blocks.values() for name in sorted(block, key=lambda n: n.split('.')[2:3] != ['1'])]
 
 
 def efficientnet(name):
@@ -127,5 +137,8 @@ PEERS = {
     'keras_efficientnet_b0': efficientnet('EfficientNetB0'),
     'keras_efficientnet_b1': efficientnet('EfficientNetB1'),
     'keras_efficientnet_b4': efficientnet('EfficientNetB4'),
+    'keras_resnet50': of('ResNet50', same_start=False, order=shortcut_first, epsilon=1e-3),
+    'bench_mobilenet': of('MobileNetV2', 1001, same_start=False, momentum=0.997),
     'nasnet size=small system=slim head=no': of('NASNetMobile', same_start=False, momentum=0.9997),
+    'nasnet size=large system=slim head=no': of('NASNetLarge', same_start=False, momentum=0.9997),
 }

@@ -17,8 +17,11 @@ import torch
 import torchvision
 from torch import nn
 from torch.nn import functional as F
+from torchvision.models.convnext import CNBlockConfig
 from torchvision.models.googlenet import InceptionAux
 
+import bench_peers
+import nasnet_peer
 import stated
 
 
@@ -94,19 +97,29 @@ class Torch:
         return loss.item(), gradients, self.statistics()
 
 
-# What smooth networks have instead (our word: theirs).
-SMOOTH = {'relu': 'swish', 'relu6': 'swish', 'hardswish': 'swish', 'hardsigmoid': 'sigmoid'}
+# What smooth networks have instead.
+SMOOTH = {'relu': 'swish', 'relu6': 'swish', 'hardswish': 'swish', 'hardsigmoid': 'sigmoid', 'maxpool': 'avgpool'}
+
+
+def average(x, k, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+    """Instead of a max pool: of what is in the window, neither padding nor -inf."""
+    def pool(x):
+        return F.avg_pool2d(x, k, stride, padding, ceil_mode, count_include_pad=False)
+
+    there = torch.isfinite(x)
+    return pool(torch.where(there, x, 0.0)) / pool(there.to(x.dtype))
 
 
 @contextlib.contextmanager
 def smooth():
-    """Within, networks of PyTorch have no activation with a kink: see SMOOTH."""
+    """Within, networks of PyTorch have no step with a kink: see SMOOTH."""
     def swish(x, *_, **__):
         return x * torch.sigmoid(x)
 
-    old = {name: getattr(F, name) for name in ('relu', 'relu6', 'hardtanh', 'hardswish', 'hardsigmoid')}
+    old = {name: getattr(F, name) for name in ('relu', 'relu6', 'hardtanh', 'hardswish', 'hardsigmoid', 'max_pool2d')}
     for name in old:
         setattr(F, name, swish)
+    F.max_pool2d = average
     F.hardsigmoid = lambda x, *_, **__: torch.sigmoid(x)
     try:
         yield
@@ -146,16 +159,31 @@ def googlenet(classes=1000):
     return Torch(model, aux=(0.3, 0.3))
 
 
-PEERS = {
+def thin_convnext(classes=4, c=16):
+    """ConvNeXt tiny with fewer channels."""
+    widths = [c, 2 * c, 4 * c, 8 * c, None]
+    blocks = [CNBlockConfig(i, o, n) for i, o, n in zip(widths, widths[1:], (3, 3, 9, 3))]
+    return Torch(torchvision.models.ConvNeXt(blocks, num_classes=classes))
+
+
+TORCHVISION = {
     **plain('resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152', 'resnext50_32x4d',
-            'resnext101_32x8d', 'wide_resnet50_2', 'wide_resnet101_2', 'vgg11', 'vgg11_bn', 'vgg16', 'vgg19',
-            'alexnet', 'squeezenet1_0', 'squeezenet1_1', 'densenet121', 'densenet161', 'densenet201',
-            'mobilenet_v2', 'mobilenet_v3_small', 'mobilenet_v3_large', 'shufflenet_v2_x0_5',
-            'shufflenet_v2_x1_0', 'shufflenet_v2_x2_0', 'mnasnet0_5', 'mnasnet1_0',
-            'convnext_tiny', 'convnext_base', 'regnet_y_400mf', 'regnet_y_800mf', 'regnet_y_1_6gf',
-            'regnet_y_3_2gf', *[f'efficientnet_b{i}' for i in (0, 1, 4, 5)]),
+            'resnext101_32x8d', 'resnext101_64x4d', 'wide_resnet50_2', 'wide_resnet101_2', 'alexnet',
+            *[f'vgg{n}{bn}' for n in (11, 13, 16, 19) for bn in ('', '_bn')], 'squeezenet1_0', 'squeezenet1_1',
+            'densenet121', 'densenet161', 'densenet169', 'densenet201', 'mobilenet_v2', 'mobilenet_v3_small',
+            'mobilenet_v3_large', 'shufflenet_v2_x0_5', 'shufflenet_v2_x1_0', 'shufflenet_v2_x1_5',
+            'shufflenet_v2_x2_0', 'mnasnet0_5', 'mnasnet0_75', 'mnasnet1_0', 'mnasnet1_3', 'convnext_tiny',
+            'convnext_small', 'convnext_base', 'convnext_large',
+            *[f'regnet_y_{s}' for s in ('400mf', '800mf', '1_6gf', '3_2gf', '8gf', '16gf', '32gf')],
+            *[f'efficientnet_b{i}' for i in range(8)]),
     'googlenet': googlenet,
     'inception_v3': of_torchvision('inception_v3', aux=(0.4,), init_weights=True),
-    'nasnetalarge': of_timm('nasnetalarge'),
-    **stated.PEERS,
 }
+TIMM = {'nasnetalarge': of_timm('nasnetalarge')}
+STATED = {**stated.PEERS, **bench_peers.PEERS, **nasnet_peer.PEERS}
+PEERS = {**TORCHVISION, **TIMM, **STATED}
+
+
+def software(name):
+    """Where the peer of a network is from."""
+    return 'torchvision' if name in TORCHVISION else 'timm' if name in TIMM else 're-stated'

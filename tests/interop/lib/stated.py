@@ -133,14 +133,14 @@ def cat(*branches):
 
 # ---- tf-imagenet (TF-slim): all pads same, decay 0.9997 but for resnets ----
 
-def mobilenet_v1(act, net, x):
+def mobilenet_v1(act, width, net, x):
     bn = partial(net.bn, decay=0.9997)
 
     def separable(x, c, s):
         x = act(bn(net.conv(x, 3, x.shape[1], s, groups=x.shape[1])))
-        return act(bn(net.conv(x, 1, c)))
+        return act(bn(net.conv(x, 1, max(8, int(c * width)))))
 
-    x = act(bn(net.conv(x, 3, 32, 2)))
+    x = act(bn(net.conv(x, 3, max(8, int(32 * width)), 2)))
     for c, s in [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1)]:
         x = separable(x, c, s)
     return net.linear(mean(x))
@@ -219,8 +219,8 @@ def googlenet(unit, wide, pool, last, net, x):
     return net.linear(mean(x))
 
 
-def beta_only(net, x, k, c, s=1, pad='same'):
-    return F.relu(net.bn(net.conv(x, k, c, s, pad), decay=0.9997, gain=False))
+def beta_only(net, x, k, c, s=1, pad='same', decay=0.9997):
+    return F.relu(net.bn(net.conv(x, k, c, s, pad), decay=decay, gain=False))
 
 
 def biased(net, x, k, c, s=1):
@@ -268,8 +268,14 @@ def slim_inception_v2(net, x):
     return [net.linear(mean(x)), *heads]
 
 
-def slim_inception_v4(net, x):
-    unit, valid = partial(beta_only, net), partial(beta_only, net, pad=0)
+def auxiliary(net, x):
+    """The head of Inception v3 and v4."""
+    x = beta_only(net, beta_only(net, F.avg_pool2d(x, 5, 3), 1, 128), 5, 768, 1, 0)
+    return net.linear(x)
+
+
+def inception_v4(decay, head, net, x):
+    unit, valid = partial(beta_only, net, decay=decay), partial(beta_only, net, pad=0, decay=decay)
 
     def pool(x):
         return F.max_pool2d(x, 3, 2)
@@ -300,17 +306,17 @@ def slim_inception_v4(net, x):
     x = cat(valid(x, 3, 384, 2), valid(unit(unit(x, 1, 192), 3, 224), 3, 256, 2), pool(x))
     for _ in range(7):
         x = b(x)
-    y = valid(unit(F.avg_pool2d(x, 5, 3), 1, 128), 5, 768)
-    head = net.linear(y)
+    heads = [auxiliary(net, x)] if head else []
     x = cat(valid(unit(x, 1, 192), 3, 192, 2),
             valid(unit(unit(unit(x, 1, 256), (1, 7), 256), (7, 1), 320), 3, 320, 2), pool(x))
     for _ in range(3):
         x = c(x)
-    return [net.linear(mean(x)), head]
+    return [net.linear(mean(x)), *heads]
 
 
-def slim_inception_v3(net, x):
-    unit, valid = partial(beta_only, net), partial(beta_only, net, pad=0)
+def inception_v3(decay, last, head, net, x):
+    """last: the pool of the last module."""
+    unit, valid = partial(beta_only, net, decay=decay), partial(beta_only, net, pad=0, decay=decay)
 
     def pool(x):
         return F.max_pool2d(x, 3, 2)
@@ -324,13 +330,13 @@ def slim_inception_v3(net, x):
                    unit(unit(unit(unit(unit(x, 1, c), (7, 1), c), (1, 7), c), (7, 1), c), (1, 7), 192),
                    unit(avgpool(x, 3, 1), 1, 192))
 
-    def c(x):
+    def c(x, pool):
         one = unit(x, 1, 320)
         y = unit(x, 1, 384)
         two = cat(unit(y, (1, 3), 384), unit(y, (3, 1), 384))
         y = unit(unit(x, 1, 448), 3, 384)
         three = cat(unit(y, (1, 3), 384), unit(y, (3, 1), 384))
-        return cat(one, two, three, unit(avgpool(x, 3, 1), 1, 192))
+        return cat(one, two, three, unit(pool(x, 3, 1), 1, 192))
 
     x = pool(unit(valid(valid(x, 3, 32, 2), 3, 32), 3, 64))
     x = pool(valid(valid(x, 1, 80), 3, 192))
@@ -339,11 +345,10 @@ def slim_inception_v3(net, x):
     x = cat(valid(x, 3, 384, 2), valid(unit(unit(x, 1, 64), 3, 96), 3, 96, 2), pool(x))
     for width in (128, 160, 160, 192):
         x = b(x, width)
-    y = valid(unit(F.avg_pool2d(x, 5, 3), 1, 128), 5, 768)
-    head = net.linear(y)
+    heads = [auxiliary(net, x)] if head else []
     x = cat(valid(unit(x, 1, 192), 3, 320, 2),
             valid(unit(unit(unit(x, 1, 192), (1, 7), 192), (7, 1), 192), 3, 192, 2), pool(x))
-    return [net.linear(mean(c(c(x)))), head]
+    return [net.linear(mean(c(c(x, avgpool), last))), *heads]
 
 
 # ---- keras_imagenet: bn with epsilon 1e-3 and momentum 0.99, pads same ----
@@ -387,7 +392,7 @@ def resnet50_keras(net, x):
     def unit(x, k, c, s=1):
         return net.bn(net.conv(x, k, c, s, k // 2, bias=True))
 
-    x = F.max_pool2d(F.pad(F.relu(unit(x, 7, 64, 2)), [1, 1, 1, 1]), 3, 2)
+    x = F.max_pool2d(F.relu(unit(x, 7, 64, 2)), 3, 2, 1)        # of zeros around, which are no maxima
     for stage, n in enumerate((3, 4, 6, 3)):
         c = 64 << stage
         for i in range(n):
@@ -431,9 +436,9 @@ def osnet(net, x):
     return net.linear(mean(x))
 
 
-def mobilenet_v2_keras(net, x):
+def mobilenet_v2_keras(decay, net, x):
     def unit(x, k, c, s=1, groups=1):
-        return F.relu6(net.bn(net.conv(x, k, c, s, groups=groups), decay=0.999))
+        return F.relu6(net.bn(net.conv(x, k, c, s, groups=groups), decay=decay))
 
     x = unit(x, 3, 32, 2)
     for t, c, n, stride in [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2),
@@ -442,7 +447,7 @@ def mobilenet_v2_keras(net, x):
             s = stride if i == 0 else 1
             y = x if t == 1 else unit(x, 1, t * x.shape[1])
             y = unit(y, 3, y.shape[1], s, groups=y.shape[1])
-            y = net.bn(net.conv(y, 1, c), decay=0.999)
+            y = net.bn(net.conv(y, 1, c), decay=decay)
             x = x + y if s == 1 and x.shape[1] == c else y
     return net.linear(mean(unit(x, 1, 1280)))
 
@@ -494,28 +499,30 @@ def relu6(x):
     return F.relu6(x)
 
 
+UNITS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3), 200: (3, 24, 36, 3)}
 PEERS = {
-    'slim_mobilenet_v1_relu': of(mobilenet_v1, relu),
-    'slim_mobilenet_v1_orig': of(mobilenet_v1, relu6),
+    'slim_mobilenet_v1_relu': of(mobilenet_v1, relu, 1),
+    'slim_mobilenet_v1_orig': of(mobilenet_v1, relu6, 1),
+    **{f'slim_mobilenet_v1_0{w}': of(mobilenet_v1, relu6, w / 100) for w in (75, 50, 25)},
     'slim_mobilenet_v2_d1': of(mobilenet_v2, 1.0),
     'slim_mobilenet_v2_d14': of(mobilenet_v2, 1.4),
     'slim_googlenet': of(googlenet, biased, 3, maxpool, 2),
     'slim_inception_v1': of(googlenet, beta_only, 3, maxpool, 2),
     'slim_inception_v2': of(slim_inception_v2, aux=(0.4,)),
-    'slim_inception_v3': of(slim_inception_v3, aux=(0.4,)),
-    'slim_inception_v4': of(slim_inception_v4, aux=(0.4,)),
-    'slim_resnet_v1_50': of(resnet_v1, (3, 4, 6, 3)),
-    'slim_resnet_v2_50': of(resnet_v2, (3, 4, 6, 3)),
-    'slim_resnet_v2_50_299': of(resnet_v2, (3, 4, 6, 3)),
+    'slim_inception_v3': of(inception_v3, 0.9997, avgpool, True, aux=(0.4,)),
+    'slim_inception_v4': of(inception_v4, 0.9997, True, aux=(0.4,)),
+    **{f'slim_resnet_v1_{d}': of(resnet_v1, units) for d, units in UNITS.items()},
+    **{f'slim_resnet_v2_{d}': of(resnet_v2, units) for d, units in UNITS.items()},
+    **{f'slim_resnet_v2_{d}_299': of(resnet_v2, units) for d, units in UNITS.items() if d < 200},
     'keras_googlenet_bn': of(googlenet, plain_bn, 5, avgpool, 3),
     'keras_inception_v2': of(inception_v2),
     'keras_inception_v2x': of(inception_v2x),
     'keras_inception_mobilenet': of(inception_mobilenet),
-    'keras_mobilenet_v2': of(mobilenet_v2_keras),
+    'keras_mobilenet_v2': of(mobilenet_v2_keras, 0.999),
     'keras_resnet50': of(resnet50_keras),
     'keras_efficientnet_b0': of(efficientnet_keras, 1.0, 1.0),
     'keras_efficientnet_b1': of(efficientnet_keras, 1.0, 1.1),
     'keras_efficientnet_b4': of(efficientnet_keras, 1.4, 1.8),
     'keras_osnet': of(osnet),
-    'resnet20': of(resnet_cifar, 3),
+    **{f'resnet{d}': of(resnet_cifar, d // 6) for d in (20, 32, 44, 56, 110)},
 }
