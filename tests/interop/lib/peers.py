@@ -1,5 +1,6 @@
 """Networks of other software to compare with, one interface for all:
 
+    peer.side = 64          of images: Keras' is made for it
     peer.load(weights)      our names to arrays of float32; computes in double from here
     peer.settle(images)     running statistics become those of these images; gives them
     peer.logits(images)     of evaluation
