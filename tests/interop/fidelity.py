@@ -15,7 +15,7 @@ few), and deep networks of random weights amplify that: PyTorch in float32 and i
 up to 3 % apart at 224x224. So each network is trained twice: as it is, against the peer in
 float32 and within KINKS; and with smooth activations and means instead of maxima
 (peers.smooth), against double and within 1e-3. shufflenet_v2_x0_5, say, is 2 % off as it is,
-on ref as on cpu, and 4e-5 when smooth: nothing is wrong with shuffle and slice.
+and 4e-5 when smooth: nothing is wrong with shuffle and slice.
 """
 import contextlib
 import os
