@@ -9,8 +9,8 @@
 networks='resnet18 resnet50 resnext50_32x4d vgg16 mobilenet_v2 mnasnet1_0 densenet121 googlenet
 inception_v3 efficientnet_b0 shufflenet_v2_x1_0'
 golden=$TESTS/golden/cuda
-kernels='ops-loss ops-pool'
-plan $((4 + 4 + 2 + $(echo $kernels | wc -w)))
+kernels='ops-loss ops-pool fold'
+plan $((4 + 8 + 2 + $(echo $kernels | wc -w)))
 
 # ---- a machine without a device ----
 if ls /dev/nvidia[0-9]* >/dev/null 2>&1; then
@@ -27,14 +27,16 @@ fi
 # ---- engines ----
 # engines NETWORK <STEPS: "network count kind output engine", each shape once.
 engines() {
-	awk '$3 ~ /^conv(_d[xw])?$/ {
+	awk '$3 ~ /^\[?conv(_d[xw])?$/ {
 		shape = how = ""
 		for (i = 5; i <= NF; i++) {
 			if (!shape && $i ~ /^[0-9]+x[0-9]+x[0-9]+x[0-9]+$/) shape = $i " " $(i + 1)
 			if ($i == "cudnn") how = $i " " $(i + 1)
 			if ($i == "own") how = $i
 		}
-		print $3, shape, how
+		kind = $3
+		for (i = 4; $3 ~ /^\[/ && kind !~ /\]/; i++) kind = kind " " $i
+		print kind, shape, how
 	}' | LC_ALL=C sort | uniq -c | sed "s/^ */$1 /"
 }
 
@@ -57,9 +59,21 @@ if version=$(net-cat --cpu-features -d cuda:h200 2>"$TMP/why" |
 		else
 			skip 1 "another $version than that of the golden table"
 		fi
+		# These engines are compiled when they are asked for: seconds for a network.
+		case $d in h100) n=resnet18 ;; *) n=mobilenet_v2 ;; esac
+		net-cat --steps --evaluation -d cuda:$d -b 256 $n </dev/null | engines $n >"$d.evaluation"
+		check "$d: in evaluation bias, sum and activation are their engines' too" \
+			"grep -q '.conv act. ' $d.evaluation && grep -q '.conv add' $d.evaluation &&
+			 ! grep -v ' cudnn e[0-9]' $d.evaluation"
+		if grep -q "^# $version\$" "$golden/$d.evaluation"; then
+			check_same "$d: the engines of evaluation" "cat $d.evaluation" \
+				"grep -v '^#' $golden/$d.evaluation"
+		else
+			skip 1 "another $version than that of the golden table"
+		fi
 	done
 else
-	skip 4 "$(head -n 1 "$TMP/why")"
+	skip 8 "$(head -n 1 "$TMP/why")"
 fi
 
 # ---- what is fused ----

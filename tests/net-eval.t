@@ -2,7 +2,7 @@
 # Evaluation: every sample once whatever the batch, what is written about samples, what
 # is refused.
 . "${0%/*}/lib.sh"
-plan 41
+plan 43
 
 tfrec-pack -q --from-tar "$ROOT/examples/digits.tar" --under test -o set --shards 2 || exit 1
 cat >small.net <<'NET'
@@ -85,3 +85,7 @@ said 'its name' 'none.safetensors'
 check_status 1 'a checkpoint that is none' "net-eval few.mrb few.mrb"
 check_status 1 'another network than that of the weights' "net-eval -n digits $c few.mrb"
 said 'with what is missing' 'digits|missing|tensor'
+n=$(($(od -An -tu8 -N8 $c) + 8))
+{ head -c $n $c; printf '\0\0\300\177'; tail -c +$((n + 5)) $c; } >nan.safetensors
+check_status 1 'weights that are no numbers' 'net-eval nan.safetensors few.mrb'
+said 'which ones' 'nan.safetensors: .*: number 0 of [0-9]* is not finite'

@@ -2,7 +2,7 @@
 # The list of steps that net-cat shows: the reference device's to the letter, the
 # CPU's by what is in it (its kernels depend on the machine).
 . "${0%/*}/lib.sh"
-plan 18
+plan 22
 golden=$TESTS/golden/program
 net=$golden/block.net
 
@@ -19,10 +19,10 @@ check_status 1 'a network that does not end in one pixel is refused' \
 	'net-cat --steps -d ref --set classes=10 wide.net'
 said 'with its line' 'line 3: b.conv: the network ends in 4x4x10'
 check_status 1 'an unknown rewrite is refused' "net-cat --steps -d ref --without fusion '$net'"
-said 'with those there are' "no rewrite 'fusion' \(pointwise, gradient, recompute, winograd, all\)"
+said 'with those there are' "no rewrite 'fusion' \(pointwise, gradient, recompute, epilogue, fold, winograd, all\)"
 
 if [ ! -e "$BIN/millrace-cpu.so" ]; then
-	skip 10 'no plug-in for the CPU'
+	skip 14 'no plug-in for the CPU'
 	exit 0
 fi
 check 'the CPU takes a projected block whole' \
@@ -46,6 +46,18 @@ check 'without recompute y is read' \
 	grep -q 'B  .act_dx bn_sums. .* dt6,t6,u4,m5>s5,dg5,db5 ' cpu && ! grep -q 'act act_dx' cpu"
 check 'without all rewrites there are no brackets' \
 	"net-cat --steps -d cpu -b 2 --without all '$net' >cpu && ! grep -q '\[' cpu"
+net-cat --steps -d cpu -b 2 --evaluation "$net" >cpu
+check 'evaluation folds batch norm, and packs weights from there' \
+	"! grep -q ' affine ' cpu && grep -q ' P  fold .* w4,rm5,g5,b5,rv5>fw4,fb4 ' cpu &&
+	grep -q ' P  pack .* fw4>fw4. .* packed@' cpu"
+check 'and takes the sum and the activation behind a convolution with it' \
+	"grep -q 'F  .conv act. .* t3,fw4.,fb4>t6 ' cpu && grep -q 'F  .conv add act. .* t15,fw16.,fb16,t12>t19 ' cpu"
+check 'without fold the sum is scaled as before' \
+	"net-cat --steps -d cpu -b 2 --evaluation --without fold '$net' >cpu &&
+	! grep -q fold cpu && grep -q 'F  .affine act. .* u4,ab5>t6 ' cpu"
+check 'without epilogue it is folded all the same' \
+	"net-cat --steps -d cpu -b 2 --evaluation --without epilogue '$net' >cpu &&
+	! grep -q '.conv a' cpu && grep -q 'F  .add act. .* u16,t12>t19 ' cpu"
 check 'nothing falls to a kernel named ref' \
 	"net-cat --steps -d cpu -b 16 resnext50_32x4d >cpu && ! grep -q 'ref:' cpu"
 check 'what the machine has, and what was chosen' \

@@ -10,7 +10,7 @@
 #include "base/text.h"
 #include "net/program.h"
 
-enum { BACKEND_ABI = 3 };
+enum { BACKEND_ABI = 4 };
 
 struct device;          /* the backend's */
 

@@ -35,6 +35,10 @@ const struct bracket bracket_table[BRACKET_KINDS] = {
 	  { STEP_AFFINE, STEP_ACT_DX, STEP_BN_DX } },
 	{ BRACKET_MUL_POOL_DX_ADD, "mul avgpool_dx add", "gradient", 3,
 	  { STEP_MUL, STEP_AVGPOOL_DX, STEP_ADD } },
+	{ BRACKET_CONV_ACT, "conv act", "epilogue", 2, { STEP_CONV, STEP_ACT } },
+	{ BRACKET_CONV_ADD, "conv add", "epilogue", 2, { STEP_CONV, STEP_ADD } },
+	{ BRACKET_CONV_ADD_ACT, "conv add act", "epilogue", 3,
+	  { STEP_CONV, STEP_ADD, STEP_ACT } },
 };
 
 /* Member `to` has, as operand `in`, result 0 of member `from`; or, where same_in,
@@ -65,16 +69,20 @@ static const struct { int count; struct link link[LINKS]; } links[BRACKET_KINDS]
 	[BRACKET_AGAIN_X_SUMS] = { 3, { { 1, 1, 0, 0 }, { 2, 0, 1, 0 }, { 2, 1, 0, 1 } } },
 	[BRACKET_AGAIN_X_BN_DX] = { 3, { { 1, 1, 0, 0 }, { 2, 0, 1, 0 }, { 2, 1, 0, 1 } } },
 	[BRACKET_MUL_POOL_DX_ADD] = { 2, { { 2, 0, 0, 0 }, { 2, 1, 1, 0 } } },
+	[BRACKET_CONV_ACT] = { 1, { { 1, 0, 0, 0 } } },
+	[BRACKET_CONV_ADD] = { 1, { { 1, 0, 0, 0 } } },
+	[BRACKET_CONV_ADD_ACT] = { 2, { { 1, 0, 0, 0 }, { 2, 0, 1, 0 } } },
 };
 
 int bracket_is(const struct bracket *row, const struct step *s)
 {
-	int makers = 0;
+	int makers = 0;         /* before which a sum has two operands */
 
 	for (int k = 0; k < row->steps; k++) {
 		if (s[k].kind != row->step[k])
 			return 0;
-		makers += s[k].kind == STEP_AFFINE || s[k].kind == STEP_MUL;
+		makers += s[k].kind == STEP_AFFINE || s[k].kind == STEP_MUL ||
+			  s[k].kind == STEP_CONV;
 		if (s[k].kind == STEP_ADD && makers && s[k].ins != 2)
 			return 0;
 	}
@@ -93,6 +101,7 @@ static void view_fill(struct bracket_view *view, const struct step *s, int steps
 	memset(view, 0, sizeof *view);
 	for (int k = 0; k < steps; k++) {
 		switch (s[k].kind) {
+		case STEP_CONV: view->conv = &s[k]; break;
 		case STEP_AFFINE: view->affine[view->affine[0] != NULL] = &s[k]; break;
 		case STEP_ADD: view->add = &s[k]; break;
 		case STEP_ACT: view->act = &s[k]; break;

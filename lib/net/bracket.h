@@ -53,6 +53,13 @@
  *
  * The gradient behind a gate (squeeze and excitation): what comes through the product,
  * and what comes through the average that the gate was made from.
+ *
+ *   conv act                     act.in[0] = conv.out[0]
+ *   conv add                     add has two operands, add.in[0] = conv.out[0]
+ *   conv add act                 likewise; act.in[0] = add.out[0]
+ *
+ * Of evaluation: what follows a convolution, its bias included, is done before a result
+ * is written. A library's activation may make 0 of NaN here.
  */
 #ifndef NET_BRACKET_H
 #define NET_BRACKET_H
@@ -80,6 +87,9 @@ enum bracket_kind {
 	BRACKET_AGAIN_X_SUMS,           /* affine act_dx bn_sums */
 	BRACKET_AGAIN_X_BN_DX,          /* affine act_dx bn_dx */
 	BRACKET_MUL_POOL_DX_ADD,
+	BRACKET_CONV_ACT,
+	BRACKET_CONV_ADD,
+	BRACKET_CONV_ADD_ACT,
 	BRACKET_KINDS
 };
 
@@ -88,6 +98,7 @@ enum bracket_kind {
  *   pointwise   the forward brackets
  *   gradient    the backward brackets
  *   recompute   those that compute again what act_dx reads; without it "gradient" reads it
+ *   epilogue    those that begin with a convolution
  */
 struct bracket {
 	enum bracket_kind kind;
@@ -102,7 +113,7 @@ extern const struct bracket bracket_table[BRACKET_KINDS];
 /* The members by what they are; NULL where the bracket has none. Borrowed from the
  * program's list of steps. */
 struct bracket_view {
-	const struct step *affine[2], *add, *act, *act_dx, *sums[2], *bn_dx,
+	const struct step *conv, *affine[2], *add, *act, *act_dx, *sums[2], *bn_dx,
 		*mul, *pool_dx;
 };
 

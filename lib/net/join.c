@@ -29,11 +29,29 @@ static void operands_swap(struct pass *a, int add)
 	reader_link(a, add);
 }
 
+/* A sum of two whose k-th operand `first` makes, then the activation (-1: none). */
+static int join_operand(struct pass *a, int k, int first, int add, int act,
+			const enum bracket_kind kind[2])
+{
+	const int steps[] = { first, add, act };
+
+	if (first < 0)
+		return 0;
+	if (k)
+		operands_swap(a, add);
+	if (try_steps(a, kind[act >= 0], steps))
+		return 1;
+	if (k)
+		operands_swap(a, add);
+	return 0;
+}
+
 /* affine, or two, before a sum of two, then the activation (-1: none). */
 static int join_affines(struct pass *a, int add, int act)
 {
+	static const enum bracket_kind one[] = { BRACKET_AFFINE_ADD, BRACKET_AFFINE_ADD_ACT };
 	struct step *s = &a->p->step[add];
-	int first, second, swap;
+	int first, second;
 
 	if (s->ins != 2)
 		return 0;
@@ -46,19 +64,30 @@ static int join_affines(struct pass *a, int add, int act)
 					 : BRACKET_AFFINE_AFFINE_ADD_ACT, both))
 			return 1;
 	}
-	for (swap = 0; swap < 2; swap++) {
-		int one[] = { swap ? second : first, add, act };
+	return join_operand(a, 0, first, add, act, one) ||
+	       join_operand(a, 1, second, add, act, one);
+}
 
-		if (one[0] < 0)
-			continue;
-		if (swap)
-			operands_swap(a, add);
-		if (try_steps(a, act < 0 ? BRACKET_AFFINE_ADD : BRACKET_AFFINE_ADD_ACT, one))
-			return 1;
-		if (swap)
-			operands_swap(a, add);
-	}
-	return 0;
+/* The convolution that makes a value, in evaluation; -1. */
+static int conv_of(const struct pass *a, int value)
+{
+	return a->p->options.training ? -1 : maker_of(a, value, STEP_CONV, PART_FORWARD);
+}
+
+/* A convolution, the later one of two, before a sum of two. */
+static int join_convs(struct pass *a, int add, int act)
+{
+	static const enum bracket_kind one[] = { BRACKET_CONV_ADD, BRACKET_CONV_ADD_ACT };
+	const struct step *s = &a->p->step[add];
+	int conv[2], later;
+
+	if (s->ins != 2)
+		return 0;
+	for (int k = 0; k < 2; k++)
+		conv[k] = conv_of(a, s->in[k]);
+	later = conv[1] > conv[0];
+	return join_operand(a, later, conv[later], add, act, one) ||
+	       join_operand(a, !later, conv[!later], add, act, one);
 }
 
 static void join_act(struct pass *a, int act)
@@ -70,8 +99,13 @@ static void join_act(struct pass *a, int act)
 		try_steps(a, BRACKET_AFFINE_ACT, pair);
 		return;
 	}
+	pair[0] = conv_of(a, x);
+	if (pair[0] >= 0) {
+		try_steps(a, BRACKET_CONV_ACT, pair);
+		return;
+	}
 	pair[0] = maker_of(a, x, STEP_ADD, PART_FORWARD);
-	if (pair[0] >= 0 && !join_affines(a, pair[0], act))
+	if (pair[0] >= 0 && !join_affines(a, pair[0], act) && !join_convs(a, pair[0], act))
 		try_steps(a, BRACKET_ADD_ACT, pair);
 }
 
@@ -269,13 +303,14 @@ static int without_check(const char *list)
 		int known;
 
 		snprintf(word, sizeof word, "%.*s", (int)(n < 31 ? n : 31), list);
-		/* no bracket, but an option of backends all the same */
-		known = strcmp(word, "all") == 0 || strcmp(word, "winograd") == 0;
+		/* no brackets, but rewrites all the same: a backend's, and fold.c's */
+		known = strcmp(word, "all") == 0 || strcmp(word, "winograd") == 0 ||
+			strcmp(word, "fold") == 0;
 		for (int i = 0; i < BRACKET_KINDS; i++)
 			known |= strcmp(word, bracket_table[i].rewrite) == 0;
 		if (!known)
 			return fail("no rewrite '%s' (pointwise, gradient, recompute, "
-				    "winograd, all)", word);
+				    "epilogue, fold, winograd, all)", word);
 		list += n + (list[n] == ',');
 	}
 	return 0;
@@ -303,10 +338,10 @@ static void join_all(struct pass *a)
 	for (int i = 0; i < a->steps && !a->b->failed; i++) {
 		if (a->p->step[i].kind != STEP_ADD || a->p->step[i].bracket >= 0)
 			continue;
-		if (a->p->step[i].part == PART_FORWARD)
-			join_affines(a, i, -1);
-		else
+		if (a->p->step[i].part == PART_BACKWARD)
 			join_gradient_add(a, i);
+		else if (!join_affines(a, i, -1))
+			join_convs(a, i, -1);
 	}
 }
 

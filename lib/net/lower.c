@@ -122,7 +122,7 @@ static int lower_conv(struct build *b, int node)
 	return result(b, s, node_shape(b, node), "u", 0);
 }
 
-static struct bn_attr *bn_attr(struct build *b, int node)
+const struct bn_attr *bn_attr(struct build *b, int node)
 {
 	const struct program_options *o = &b->p->options;
 	const struct node *n = node_at(b, node);
@@ -171,9 +171,12 @@ static int batch_statistics(struct build *b, int node, int x, const struct bn_at
 
 static int lower_bn(struct build *b, int node)
 {
-	struct bn_attr *a = bn_attr(b, node);
 	int ab, m, s, x = arriving(b, node, 0), training = b->p->options.training;
+	const struct bn_attr *a;
 
+	if (bn_folds(b, node))
+		return x;
+	a = bn_attr(b, node);
 	if (!a)
 		return -1;
 	if (training) {

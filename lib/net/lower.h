@@ -43,6 +43,13 @@ static inline struct shape4 node_shape(const struct build *b, int node)
 	return batch_of(b, node_at(b, node)->shape);
 }
 
+/* What steps of a batch norm know of it; NULL: reason. */
+const struct bn_attr *bn_attr(struct build *, int node);
+
+/* fold.c: does the convolution before a batch norm take it over? It gives no step of
+ * its own then: its value is the convolution's. */
+int bn_folds(const struct build *, int node);
+
 /* An operand that is a parameter of the node; one that trains will get a gradient. */
 void reads_param(struct build *, int step, int node, int k);
 

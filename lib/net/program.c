@@ -51,7 +51,7 @@ static int begins_set(struct program *p)
 static int prepare_all(struct program *p)
 {
 	const struct program_options *o = &p->options;
-	int operands = 0;
+	int operands = 0, r;
 
 	for (int i = 0; i < p->steps; i++)
 		operands += p->step[i].ins;
@@ -59,7 +59,12 @@ static int prepare_all(struct program *p)
 	TRY(program_reserve(p, p->values + 2 * operands + 2 * p->steps, p->steps + 2 * operands));
 	for (int i = 0; i < p->steps; i++)
 		TRY(how_set(p, i));
-	for (int i = 0; i < p->steps; i++) {
+	for (int i = 0; ; i++) {
+		if (i == p->steps) {
+			TRY(r = fold_next(p));
+			if (!r)
+				break;
+		}
 		if (p->step[i].bracket >= 0 && i > 0 &&
 		    p->step[i - 1].bracket == p->step[i].bracket)
 			continue;
@@ -97,8 +102,8 @@ static int workspaces_add(struct program *p)
 static int passes(struct build *b, void *context)
 {
 	int (*const pass[])(struct build *) = {
-		build_params, build_forward, build_backward, build_update, build_layouts,
-		build_brackets
+		build_params, build_forward, build_backward, build_update, build_folds,
+		build_layouts, build_brackets
 	};
 
 	(void)context;
@@ -151,6 +156,7 @@ static int make(struct program *p, program_fill *fill, void *context)
 		return -1;
 	begins_set(p);
 	TRY(prepare_all(p));
+	folds_settle(p);
 	TRY(workspaces_add(p));
 	return program_plan(p);
 }

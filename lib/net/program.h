@@ -41,7 +41,7 @@ enum arena {
 	ARENA_GRAD,             /* gradients at the offsets of their masters; then batch
 				   statistics, so that they are reduced with them */
 	ARENA_STATE,            /* optimizer slots, each at the masters' offsets */
-	ARENA_PACKED,           /* copies of parameters made by PACK for kernels */
+	ARENA_PACKED,           /* copies of parameters made by PACK: folded, for kernels */
 	ARENA_WORK,             /* activations, gradients of activations, workspaces: planned */
 	ARENA_INPUT,            /* pixels, labels, shares: put by the host */
 	ARENA_OUTPUT,           /* losses, probabilities: got by the host */
@@ -64,7 +64,7 @@ struct value {
 /*
  * in -> out of every kind. "rows r" is a vector over channels with r rows; gain, bias,
  * running statistics and gradients of them are bare fp32 of C numbers; w is a master
- * (fp32 OIHW) or what the backend packed from it. -1: absent.
+ * (fp32 OIHW), or what PACK folded or packed from it. -1: absent.
  */
 enum step_kind {
 	STEP_INPUT,             /* pixels u8 NHWC -> y = (pixel - mean) / deviation; input_attr */
@@ -121,7 +121,10 @@ enum step_kind {
 	STEP_FINITE,            /* losses -> control: halt if a loss or gradient is not finite */
 	STEP_UPDATE,            /* masters, gradients, slots by segments; update_attr */
 	STEP_TRACK,             /* m, running mean, running var -> (in place); bn_attr */
-	STEP_PACK,              /* master -> packed; attr is the backend's */
+	STEP_FOLD,              /* w, bias|-1 of a convolution; mean, gain|-1, bias|-1, var ->
+				   a w, b + a bias (fp32, as masters are stored) with a and b
+				   as COEF makes them; bn_attr */
+	STEP_PACK,              /* master, or what FOLD made -> packed; attr is the backend's */
 	STEP_KINDS
 };
 

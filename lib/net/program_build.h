@@ -1,6 +1,6 @@
 /*
  * What the files that make a program share: program.c drives params.c, lower.c,
- * backward.c, update.c, layout.c, join.c and plan.c in this order. Private to lib/net.
+ * backward.c, update.c, fold.c, layout.c, join.c and plan.c in this order. Private to lib/net.
  *
  * Memory that runs out while values and steps are added leaves a reason and sets
  * build.failed; indices given from then on are valid but mean nothing, and the driver
@@ -30,6 +30,8 @@ struct memory_list {
 	struct chunk *chunk;
 	struct packed *packed;
 	int packed_count, packed_room;
+	struct step *fold;              /* FOLD steps that are not in the list yet */
+	int folds;
 };
 
 /* What making a program knows of a value beyond struct value. */
@@ -132,6 +134,14 @@ int build_forward(struct build *);
 int build_backward(struct build *);
 /* update.c: REDUCE and UPDATE parts. */
 int build_update(struct build *);
+/* fold.c: in evaluation, convolutions that take over the batch norm behind them. The FOLD
+ * steps come into the list each before the first PACK step that reads its result, so that
+ * what is packed anew lives shortly; or after all others: fold_next() appends one of those
+ * left, 1, 0 if there is none, -1. */
+int build_folds(struct build *);
+int fold_next(struct program *);
+/* After all steps are prepared: results that PACK steps alone read are not kept. */
+void folds_settle(struct program *);
 /* layout.c: layouts, COPY steps. Sizes of all values are known afterwards. */
 int build_layouts(struct build *);
 /* join.c: brackets, and the order of steps that they need. */

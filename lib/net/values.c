@@ -52,6 +52,7 @@ void memory_release(struct program *p)
 		free(c);
 	}
 	free(list->packed);
+	free(list->fold);
 	free(list);
 }
 
@@ -253,7 +254,7 @@ const char *step_name(enum step_kind kind)
 		"xent_dx", "act_dx",
 		"bn_sums", "sync_sums", "bn_dx", "mul_sum", "layernorm_dx", "lrn_dx",
 		"maxpool_dx", "avgpool_dx",
-		"copy", "reduce", "finite", "update", "track", "pack"
+		"copy", "reduce", "finite", "update", "track", "fold", "pack"
 	};
 
 	return kind < STEP_KINDS ? name[kind] : "?";
@@ -311,6 +312,36 @@ static struct packed *packed_add(struct memory_list *list)
 	return &list->packed[list->packed_count++];
 }
 
+/* The k-th of the FOLD steps that are left goes to the end of PACK. */
+static int fold_append(struct program *p, int k)
+{
+	struct memory_list *list = p->memory;
+
+	TRY(program_reserve(p, 0, p->steps < p->step_room ? 0 : 2 * p->step_room));
+	p->step[p->steps++] = list->fold[k];
+	p->begin[PARTS] = p->steps;
+	list->folds--;
+	memmove(list->fold + k, list->fold + k + 1,
+		(size_t)(list->folds - k) * sizeof *list->fold);
+	return 1;
+}
+
+int fold_next(struct program *p)
+{
+	return ((struct memory_list *)p->memory)->folds ? fold_append(p, 0) : 0;
+}
+
+/* Before something packs a value: the step that makes it. */
+static int fold_before(struct program *p, int value)
+{
+	const struct memory_list *list = p->memory;
+
+	for (int k = 0; k < list->folds; k++)
+		if (list->fold[k].out[0] == value)
+			return fold_append(p, k);
+	return 0;
+}
+
 /* A value for what was packed, and the step that packs it. */
 static int packed_make(struct program *p, int node, int master, size_t bytes, const void *attr)
 {
@@ -355,7 +386,8 @@ int program_pack(struct program *p, int step, int operand, const char *key, size
 	void *kept = NULL;
 
 	assert(operand < p->step[step].ins && master >= 0 &&
-	       p->value[master].arena == ARENA_PARAM);
+	       (p->value[master].arena == ARENA_PARAM ||
+		p->value[master].arena == ARENA_PACKED));
 	k = packed_find(list, master, key);
 	if (!k) {
 		char *name = program_text(p, "%s", key);
@@ -369,6 +401,7 @@ int program_pack(struct program *p, int step, int operand, const char *key, size
 		}
 		if (!name)
 			return -1;
+		TRY(fold_before(p, master));
 		TRY(value = packed_make(p, p->step[step].node, master, bytes, kept));
 		k = packed_add(list);
 		if (!k)

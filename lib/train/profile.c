@@ -152,7 +152,7 @@ static void name_what(char name[NAME], const struct program *p, const struct spa
 	for (int i = s->from; i < s->to && n < NAME; i++)
 		n += (size_t)snprintf(name + n, NAME - n, "%s%s", i > s->from ? " " : "",
 				      step_name(p->step[i].kind));
-	if (s->to == s->from + 1 && n < NAME)
+	if ((s->to == s->from + 1 || p->step[s->from].kind == STEP_CONV) && n < NAME)
 		snprintf(name + n, NAME - n, " %s", p->step[s->from].how);
 }
 

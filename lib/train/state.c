@@ -5,6 +5,7 @@
 #include "train/init.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -159,6 +160,18 @@ static void find_misfits(const struct state *s, const struct safetensors *f, int
 	}
 }
 
+/* An activation may make a number of NaN, so that results would not show it. */
+static int check_finite(const struct state *s, int i, const char *path)
+{
+	size_t n = s->tensor[i].bytes / sizeof(float);
+
+	for (size_t k = 0; k < n; k++)
+		if (!isfinite(s->data[i][k]))
+			return fail("%s: %s: number %zu of %zu is not finite", path,
+				    s->tensor[i].name, k, n);
+	return 0;
+}
+
 int state_read(struct state *s, const struct safetensors *f, int flags, int *status)
 {
 	unsigned char *used = calloc((size_t)safetensors_count(f) + 1, 1);
@@ -181,8 +194,12 @@ int state_read(struct state *s, const struct safetensors *f, int flags, int *sta
 	for (int i = 0; i < s->tensors; i++) {
 		int k = safetensors_find(f, s->tensor[i].name);
 
-		if (k >= 0 && (i < s->graph->params || (flags & STATE_SLOTS)))
-			TRY(read_numbers(f, k, s->data[i]));
+		if (k < 0 || (i >= s->graph->params && !(flags & STATE_SLOTS)))
+			continue;
+		*status = 3;
+		TRY(read_numbers(f, k, s->data[i]));
+		*status = 1;
+		TRY(check_finite(s, i, safetensors_path(f)));
 	}
 	return 0;
 }

@@ -38,7 +38,8 @@ enum {
 
 /* Reads the parameters from a file, of any floating type. Missing tensors, tensors of
  * another shape and tensors of no use are one failure that lists them; opt.*, ema.* and
- * *.num_batches_tracked are never too many. 0 or -1; *status as safetensors_open(). */
+ * *.num_batches_tracked are never too many. Numbers that are not finite fail. 0 or -1;
+ * *status as safetensors_open(). */
 int state_read(struct state *, const struct safetensors *, int flags, int *status);
 
 /* Writes a checkpoint whole or not at all; meta: an object of texts. 0 or -1. */

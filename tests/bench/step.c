@@ -1,9 +1,10 @@
 /*
- * Times training steps of a network on made-up images, and says what each kind of
+ * Times steps of training, or of evaluation, of a network on made-up images, and says what each kind of
  * step took: for people who make a backend faster.
  *
- *     step NETWORK BATCH [STEPS [DEVICE [THREADS [WITHOUT [bf16]]]]]
+ *     step NETWORK BATCH [STEPS [DEVICE [THREADS [WITHOUT [bf16|fp32 [evaluation]]]]]]
  *
+ * WITHOUT: rewrites left out, as of net-cat --without; "" for none.
  * Whole steps are timed first; then as many again, each bracket for itself.
  */
 #include "base/fail.h"
@@ -77,7 +78,8 @@ static void fill(struct bench *b)
 		if (!numbers)
 			die("memory");
 		init_param(param, 1, numbers);
-		put(b, p->master[i], numbers);
+		if (p->master[i] >= 0)
+			put(b, p->master[i], numbers);
 		free(numbers);
 	}
 }
@@ -126,7 +128,7 @@ static void whole(struct bench *b, int steps)
 		die("memory");
 	for (i = 0; i < steps; i++) {
 		start = now();
-		run(b, 0, b->p->steps);
+		run(b, 0, b->p->options.training ? b->p->steps : b->p->begin[PART_BACKWARD]);
 		took[i] = now() - start;
 	}
 	if (b->backend->get(b->device, b->p, b->p->losses, losses))
@@ -152,12 +154,14 @@ int main(int argc, char **argv)
 	double start;
 
 	if (argc < 3 || steps < 1) {
-		fprintf(stderr, "usage: step NETWORK BATCH [STEPS [DEVICE [THREADS [WITHOUT [bf16]]]]]\n");
+		fprintf(stderr, "usage: step NETWORK BATCH [STEPS [DEVICE [THREADS [WITHOUT "
+				"[bf16|fp32 [evaluation]]]]]]\n");
 		return 2;
 	}
 	o.batch = atoi(argv[2]);
 	o.without = argc > 6 ? argv[6] : NULL;
 	o.precision = argc > 7 && !strcmp(argv[7], "bf16") ? DTYPE_BF16 : DTYPE_F32;
+	o.training = argc < 9 || strcmp(argv[8], "evaluation");
 	o.optimizer = (struct optimizer){ 0.9, 1e-4, 0 };
 	for (int i = 0; i < 4; i++)
 		o.normalise.mean[i] = 128, o.normalise.deviation[i] = 64;

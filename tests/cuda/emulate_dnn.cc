@@ -4,6 +4,7 @@
  */
 #include "emulate.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -176,6 +177,26 @@ static void relu_sums(struct convolve *v)
 	}
 }
 
+/* act(y + bias + add) in y's place. */
+static void epilogue(struct convolve *v)
+{
+	const struct dnn_graph *g = v->g;
+
+	for (size_t i = 0; i < v->y.size(); i++) {
+		double y = v->y[i] + ((const float *)v->at[DNN_PLUS_B])[i % (size_t)g->out_c];
+
+		if (g->fuse & DNN_ADD)
+			y += get(v->at[DNN_ADD_Y], g->type, i);
+		if (g->fuse & (DNN_RELU | DNN_RELU6))
+			y = y > 0 ? y : 0;
+		if (g->fuse & DNN_RELU6)
+			y = y < 6 ? y : 6;
+		if (g->fuse & DNN_SWISH)
+			y = y / (1 + exp(-y));
+		v->y[i] = y;
+	}
+}
+
 static void convolve(const struct dnn_graph *g, void *const *at)
 {
 	struct convolve v = { g, at, {}, {}, {} };
@@ -196,6 +217,8 @@ static void convolve(const struct dnn_graph *g, void *const *at)
 		stats(&v);
 	if (g->fuse & DNN_RELU_SUMS)
 		relu_sums(&v);
+	if (g->fuse & DNN_PLUS)
+		epilogue(&v);
 	if (g->kind == DNN_FORWARD)
 		write(at[DNN_Y], g->type, v.y);
 	else if (g->kind == DNN_DX)

@@ -335,7 +335,7 @@ const char *small_brackets(void)
 struct bound *small_bind(struct small *s, const struct small_setup *setup)
 {
 	struct bound *b = calloc(1, sizeof *b);
-	struct program_options options = { .training = 1, .batch = 1, .devices = s->devices,
+	struct program_options options = { .training = !s->evaluation, .batch = 1, .devices = s->devices,
 					   .precision = setup->precision,
 					   .without = setup->without };
 	struct target target;

@@ -53,6 +53,7 @@ struct small {
 	struct control control;
 	int losses;             /* for FINITE; -1 */
 	int devices;
+	int evaluation;         /* its rewrites, not those of training */
 	uint64_t seed;          /* of the numbers given */
 };
 

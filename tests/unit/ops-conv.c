@@ -9,6 +9,8 @@
  */
 #include "on_backend.h"
 
+#include "net/bracket.h"
+
 #include "base/fail.h"
 
 #include <string.h>
@@ -168,12 +170,77 @@ static void against(void **state)
 	assert_int_equal(bad, 0);
 }
 
+/* ---- what stands behind a convolution in evaluation ---- */
+
+static const struct act_attr acts[] = {
+	{ OP_RELU }, { OP_RELU6 }, { OP_SWISH }, { OP_HARDSWISH }, { OP_TANH }, { OP_GELU },
+	{ OP_SIGMOID },         /* which makes no 0 of padding's */
+};
+enum { ACTS = sizeof acts / sizeof *acts };
+
+/* act(conv), conv + z, z + conv, act(conv + z) */
+enum tail { TAIL_ACT, TAIL_ADD, TAIL_ADD_FIRST, TAIL_ADD_ACT, TAILS };
+
+static void tail_make(struct small *s, const struct conv_case *c, const struct conv_attr *a,
+		      enum tail tail, int bias, const struct act_attr *act)
+{
+	int x, w, b, y, z, sum;
+
+	small_init(s, "conv %dx%dx%dx%d to %d, %d groups, window %dx%d, bias %d, tail %d, act %d",
+		   c->n, c->h, c->w, c->ic, c->oc, c->groups, c->k[0], c->k[1], bias, tail,
+		   act->act);
+	s->evaluation = 1;
+	x = small_value(s, SMALL_IN, c->n, c->h, c->w, c->ic);
+	w = small_master(s, c->oc, c->ic / c->groups, c->k[0], c->k[1]);
+	b = small_vector(s, c->oc);
+	z = small_value(s, SMALL_IN, c->n, a->out_h, a->out_w, c->oc);
+	y = small_value(s, SMALL_MID, c->n, a->out_h, a->out_w, c->oc);
+	sum = tail == TAIL_ACT ? y : small_value(s, tail == TAIL_ADD_ACT ? SMALL_MID : SMALL_OUT,
+						 c->n, a->out_h, a->out_w, c->oc);
+	small_step(s, PART_FORWARD, STEP_CONV, a, OF(x, w, bias ? b : -1), OF(y));
+	if (tail == TAIL_ADD_FIRST)
+		small_step(s, PART_FORWARD, STEP_ADD, NULL, OF(z, y), OF(sum));
+	else if (tail != TAIL_ACT)
+		small_step(s, PART_FORWARD, STEP_ADD, NULL, OF(y, z), OF(sum));
+	if (tail == TAIL_ACT || tail == TAIL_ADD_ACT)
+		small_step(s, PART_FORWARD, STEP_ACT, act, OF(sum),
+			   OF(small_value(s, SMALL_OUT, c->n, a->out_h, a->out_w, c->oc)));
+}
+
+static void tails(void **state)
+{
+	const char *backend = backend_of(state);
+	/* shares of what an activation leaves: at most 1 of sums of up to 10 */
+	struct small_tolerance most = { 1e-4, 1e-4, 0.02 };
+	int bad = 0;
+
+	for (int i = 0; i < CASES; i++)
+		for (int tail = 0; tail < TAILS; tail++) {
+			struct conv_attr a = attr_of(&cases[i]);
+			struct small s;
+
+			tail_make(&s, &cases[i], &a, tail, i % 3 != 0, &acts[(i + tail) % ACTS]);
+			bad += small_against_ref(&s, backend, most);
+			small_release(&s);
+		}
+	assert_int_equal(bad, 0);
+	for (int i = 0; i < BRACKET_KINDS; i++)
+		if (bracket_table[i].step[0] == STEP_CONV) {
+			char name[64];
+
+			snprintf(name, sizeof name, ", %s, ", bracket_table[i].name);
+			if (!strstr(small_brackets(), name))
+				fail_msg("not met: %s", bracket_table[i].name);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ref_differences),
 		ON("ref", against),
 		ON("cpu", against),
+		ON("cpu", tails),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,6 +70,8 @@ double cpu_cost(void *arg, const struct program *p, int from, int to)
 	const struct value *like;
 	int passes = 0, from_outside;
 
+	if (bracket_find(p, from, to, &v) && v.conv)
+		return conv_bracket_fits(dev, p, from, &v) ? 0 : -1;
 	if (!bracket_find(p, from, to, &v) || hidden_stored(p, &v) || !alike(dev, p, &v, &like))
 		return -1;
 	/* what is read and written, at what memory gives */
@@ -193,6 +195,11 @@ int bracket_prepare(struct device *dev, struct program *p, int from, int to)
 	struct bracket_own *own;
 	int k;
 
+	if (bracket_find(p, from, to, &v) && v.conv) {
+		for (k = from + 1; k < to; k++)
+			TRY(step_choose(&p->step[k], "cpu", "own"));
+		return conv_bracket_prepare(dev, p, from, &v);
+	}
 	if (!bracket_find(p, from, to, &v) || !alike(dev, p, &v, &like) || hidden_stored(p, &v))
 		return fail("cpu: steps %d to %d: no such bracket here", from, to - 1);
 	for (k = from; k < to; k++)

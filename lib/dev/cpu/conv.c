@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/fail.h"
+#include "net/bracket.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +20,7 @@ struct conv_own {
 	struct dnn_pack *unpack;        /* backward weights */
 	size_t weights;                 /* bytes; in the workspace after the scratch */
 	size_t scratch;
+	struct epilogue after;
 };
 
 /* ---- the rule ---- */
@@ -84,9 +86,11 @@ static int conv_place(struct device *dev, const struct memory *m, const struct s
 	char *work = work_at(m, s);
 
 	(void)dev;
-	if (s->kind == STEP_CONV)
+	if (s->kind == STEP_CONV) {
+		TRY(dnn_place_add(own->dnn, memory_at(m, own->after.add)));
 		return dnn_place(own->dnn, memory_at(m, s->in[0]), memory_at(m, s->in[1]),
-				 memory_at(m, step_in(s, 2)), memory_at(m, s->out[0]), work);
+				 memory_at(m, step_in(s, 2)), memory_at(m, own->after.y), work);
+	}
 	if (s->kind == STEP_CONV_DX)
 		return dnn_place(own->dnn, memory_at(m, s->out[0]), memory_at(m, s->in[1]), NULL,
 				 memory_at(m, s->in[0]), work);
@@ -173,6 +177,7 @@ static int dnn_prepare(const struct conv_step *c)
 	own->own.place = conv_place;
 	own->own.release = conv_release;
 	own->dnn = dnn;
+	own->after = c->after;
 	own->scratch = round_up(dnn_scratch(dnn), 64);
 	if (c->direction == DNN_BACKWARD_WEIGHTS)
 		TRY(unpack_add(c, own));
@@ -195,6 +200,7 @@ static struct conv_step conv_step_of(struct program *p, int step)
 		      DNN_BACKWARD_DATA : DNN_BACKWARD_WEIGHTS;
 	c.x = s->kind == STEP_CONV_DX ? s->out[0] : s->in[0];
 	c.y = s->kind == STEP_CONV ? s->out[0] : s->kind == STEP_CONV_DX ? s->in[0] : s->in[1];
+	c.after = (struct epilogue){ s->out[0], -1, CPU_NONE };
 	memset(&c.conv, 0, sizeof c.conv);
 	c.conv.n = p->value[c.x].n;
 	c.conv.groups = a->groups;
@@ -243,21 +249,108 @@ int conv_short(const struct conv_attr *a, enum step_kind kind, int n, int in_blo
 	return dnn != NULL;
 }
 
+static int prepare(struct device *dev, const struct conv_step *c)
+{
+	int winograd, forced = c->s->how[0] != 0, r = 0;
+
+	if (is_product(c->a))
+		return product_prepare(dev, c);
+	winograd = forced ? !strcmp(c->s->how, "wino4x3") : winograd_pays(c);
+	if (winograd)
+		TRY(r = wino_prepare(dev, c));
+	if (!r && (!forced || !strcmp(c->s->how, "depthwise")))
+		TRY(r = depth_prepare(dev, c));
+	if (!r)
+		TRY(r = dnn_prepare(c));
+	return r ? 0 : direct_prepare(dev, c);
+}
+
 int conv_prepare(struct device *dev, struct program *p, int step)
 {
 	struct conv_step c = conv_step_of(p, step);
-	int winograd, forced = c.s->how[0] != 0, r = 0;
 
-	if (is_product(c.a))
-		return product_prepare(dev, &c);
-	winograd = forced ? !strcmp(c.s->how, "wino4x3") : winograd_pays(&c);
-	if (winograd)
-		TRY(r = wino_prepare(dev, &c));
-	if (!r && (!forced || !strcmp(c.s->how, "depthwise")))
-		TRY(r = depth_prepare(dev, &c));
-	if (!r)
-		TRY(r = dnn_prepare(&c));
-	return r ? 0 : direct_prepare(dev, &c);
+	return prepare(dev, &c);
+}
+
+/* ---- brackets ---- */
+
+static enum dnn_act dnn_act_of(int act)
+{
+	static const enum dnn_act acts[] = {
+		[CPU_RELU] = DNN_RELU, [CPU_RELU6] = DNN_RELU6, [CPU_SIGMOID] = DNN_NONE,
+		[CPU_TANH] = DNN_TANH, [CPU_HARDSIGMOID] = DNN_NONE, [CPU_SWISH] = DNN_SWISH,
+		[CPU_GELU] = DNN_GELU, [CPU_HARDSWISH] = DNN_HARDSWISH,
+	};
+
+	return acts[act];
+}
+
+static struct conv_step bracket_step(const struct program *p, int step,
+				     const struct bracket_view *v)
+{
+	struct conv_step c = conv_step_of((struct program *)p, step);
+
+	c.after.act = v->act ? act_pass(v->act) : CPU_NONE;
+	c.after.add = v->add ? v->add->in[1] : -1;
+	c.after.y = v->act ? v->act->out[0] : v->add->out[0];
+	c.conv.act = dnn_act_of(c.after.act);
+	c.conv.add = v->add != NULL;
+	return c;
+}
+
+/* Has the library the same kernel for it as for the convolution alone? own: whether it
+ * has none for that. */
+static int dnn_fits(const struct conv_step *c, int *own)
+{
+	struct dnn_conv alone = c->conv;
+	struct dnn *with, *without;
+	int fits;
+
+	alone.act = DNN_NONE;
+	alone.add = 0;
+	without = dnn_conv(&alone, DNN_FORWARD);
+	with = without ? dnn_conv(&c->conv, DNN_FORWARD) : NULL;
+	fits = with && !strcmp(dnn_kernel(with), dnn_kernel(without));
+	*own = !without;
+	dnn_free(with);
+	dnn_free(without);
+	return fits;
+}
+
+static int same_places(const struct device *dev, const struct value *x, const struct value *y)
+{
+	return x->lay.type == y->lay.type && x->lay.block == y->lay.block &&
+	       x->lay.pad == y->lay.pad && x->h == y->h && x->w == y->w && x->c == y->c &&
+	       layout_walks(dev, x, x->lay);
+}
+
+int conv_bracket_fits(const struct device *dev, const struct program *p, int step,
+		      const struct bracket_view *v)
+{
+	struct conv_step c = bracket_step(p, step, v);
+	const struct value *x = &p->value[c.x], *sum = &p->value[v->conv->out[0]];
+	int own = 0;
+
+	if (value_stored(p, v->conv->out[0]) ||
+	    (v->add && v->act && value_stored(p, v->add->out[0])) || is_product(c.a) ||
+	    !same_places(dev, sum, &p->value[c.after.y]) ||
+	    (v->add && !same_places(dev, sum, &p->value[c.after.add])))
+		return 0;
+	/* padding stays 0 */
+	if (c.after.act && !c.conv.act)
+		return 0;
+	if ((winograd_pays(&c) && layout_walks(dev, x, x->lay)) || depth_takes(dev, &c) ||
+	    dnn_fits(&c, &own))
+		return 1;
+	return own && !c.conv.bf16;
+}
+
+int conv_bracket_prepare(struct device *dev, struct program *p, int step,
+			 const struct bracket_view *v)
+{
+	struct conv_step c = bracket_step(p, step, v);
+
+	return prepare(dev, &c);
 }
 
 /* ---- PACK ---- */

@@ -17,6 +17,13 @@ struct pack_attr {
 	struct dnn_shape shape;
 };
 
+/* Where the side that is written is, and what is done to it first: act(sum + bias + add). */
+struct epilogue {
+	int y;                  /* a value */
+	int add;                /* a value in y's layout; -1: none */
+	int act;                /* CPU_NONE, ... */
+};
+
 /* A convolution step with what its operands are, whatever the direction. */
 struct conv_step {
 	struct program *p;
@@ -24,6 +31,7 @@ struct conv_step {
 	const struct conv_attr *a;
 	enum dnn_direction direction;
 	int x, y;               /* values of the input's and output's side */
+	struct epilogue after;
 	struct dnn_conv conv;
 };
 
@@ -39,8 +47,9 @@ void direct_pack(struct device *, const struct pack_attr *, const float *w, floa
 
 /* Depthwise convolutions, in fp32 and bf16. 1: taken, 0: not this shape, -1: reason. */
 int depth_prepare(struct device *, const struct conv_step *);
-/* Whether it takes such a shape. */
+/* Whether it takes such a shape; and this step, with its layouts. */
 int depth_fits(const struct conv_attr *);
+int depth_takes(const struct device *, const struct conv_step *);
 
 /* Winograd's. 1: taken, 0: not for these layouts, -1: reason. */
 int wino_prepare(struct device *, const struct conv_step *);

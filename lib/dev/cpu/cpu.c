@@ -140,6 +140,7 @@ static cpu_run *const plain_runs[STEP_KINDS] = {
 	[STEP_UPDATE] = cpu_update,
 	[STEP_FINITE] = cpu_finite,
 	[STEP_TRACK] = cpu_track,
+	[STEP_FOLD] = cpu_fold,
 };
 
 void *own_add(struct program *p, struct step *s, size_t bytes, cpu_run *run)

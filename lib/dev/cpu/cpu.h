@@ -154,6 +154,14 @@ int bracket_prepare(struct device *, struct program *, int from, int to);
 /* prepare of kinds that need it. */
 int conv_prepare(struct device *, struct program *, int step);
 int pack_prepare(struct device *, struct program *, int step);
+
+struct bracket_view;
+/* Of the brackets that begin with a convolution: is one a single pass here? 1 or 0.
+ * prepare: as conv_prepare(), of the bracket's first step. */
+int conv_bracket_fits(const struct device *, const struct program *, int step,
+		      const struct bracket_view *);
+int conv_bracket_prepare(struct device *, struct program *, int step,
+			 const struct bracket_view *);
 int norm_prepare(struct device *, struct program *, int step);
 int pool_prepare(struct device *, struct program *, int step);
 int across_prepare(struct device *, struct program *, int step);
@@ -161,6 +169,7 @@ int across_prepare(struct device *, struct program *, int step);
 /* run of kinds without a state of their own. */
 cpu_run cpu_input, cpu_copy, cpu_cat, cpu_slice, cpu_pad, cpu_shuffle;
 cpu_run cpu_layernorm, cpu_layernorm_dx, cpu_lrn, cpu_lrn_dx;
+cpu_run cpu_fold;
 cpu_run cpu_stats, cpu_coef, cpu_affine, cpu_bn_sums, cpu_bn_dx, cpu_track, cpu_channel_sum;
 cpu_run cpu_act, cpu_act_dx, cpu_add, cpu_mul, cpu_mul_sum;
 cpu_run cpu_dropout, cpu_xent, cpu_xent_dx, cpu_update, cpu_finite;

@@ -13,13 +13,14 @@ struct depth_own {
 	struct slide y, x;
 	int turned;
 	int chunks, chunk;      /* of samples, for gradients of weights */
+	struct epilogue after;
 };
 
 struct depth_job {
 	struct device *dev;
 	const struct depth_own *own;
 	const struct value *x, *y;      /* the input's and the output's side */
-	const char *from, *dy;
+	const char *from, *dy, *add;
 	char *to;
 	void (*kernel)(const struct depthwise_pass *);
 	const float *w, *bias;
@@ -78,6 +79,9 @@ static void forward_piece(void *context, size_t i)
 
 	f.from = j->from + vector_at(j, j->x, i);
 	f.to = j->to + vector_at(j, j->y, i);
+	f.act = j->own->after.act;
+	if (j->add)
+		f.add = j->add + vector_at(j, j->y, i);
 	f.stream = value_streams(j->y);
 	j->kernel(&f);
 }
@@ -109,13 +113,15 @@ static const struct kernels *kernels_of(const struct depth_job *j)
 
 static int depth_run(struct device *dev, const struct memory *m, const struct step *s)
 {
+	const struct epilogue *after = &((const struct depth_own *)s->own)->after;
 	int forward = s->kind == STEP_CONV;
 	struct depth_job j = job_of(dev, m, s, forward ? s->in[0] : s->out[0],
-				    forward ? s->out[0] : s->in[0]);
+				    forward ? after->y : s->in[0]);
 	const float *bias = forward ? memory_at(m, step_in(s, 2)) : NULL;
 
 	j.w = memory_at(m, s->in[1]);
-	j.to = memory_at(m, s->out[0]);
+	j.to = memory_at(m, after->y);
+	j.add = memory_at(m, after->add);
 	j.kernel = forward || j.own->turned ? kernels_of(&j)->depthwise :
 		   kernels_of(&j)->depthwise_dx;
 	if (forward)
@@ -197,6 +203,14 @@ static struct slide slide_of(const struct dnn_conv *c, int axis, int turned)
 	return s;
 }
 
+int depth_takes(const struct device *dev, const struct conv_step *c)
+{
+	const struct value *x = &c->p->value[c->x], *y = &c->p->value[c->y];
+
+	return depth_fits(c->a) && x->lay.block == y->lay.block && x->lay.pad == y->lay.pad &&
+	       layout_walks(dev, x, x->lay) && layout_walks(dev, y, y->lay);
+}
+
 int depth_prepare(struct device *dev, const struct conv_step *c)
 {
 	const struct value *x = &c->p->value[c->x], *y = &c->p->value[c->y];
@@ -204,13 +218,13 @@ int depth_prepare(struct device *dev, const struct conv_step *c)
 	size_t filter = (size_t)c->conv.k[0] * (size_t)c->conv.k[1] * (size_t)dev->k->width;
 	struct depth_own *own;
 
-	if (!depth_fits(c->a) || x->lay.block != y->lay.block || x->lay.pad != y->lay.pad ||
-	    !layout_walks(dev, x, x->lay) || !layout_walks(dev, y, y->lay))
+	if (!depth_takes(dev, c))
 		return 0;
 	TRY(step_choose(c->s, "cpu", "depthwise"));
 	own = own_add(c->p, c->s, sizeof *own, dw ? depth_dw_run : depth_run);
 	if (!own)
 		return -1;
+	own->after = c->after;
 	own->turned = c->direction == DNN_BACKWARD_DATA && c->conv.stride[0] == 1 &&
 		      c->conv.stride[1] == 1;
 	own->y = slide_of(&c->conv, 0, own->turned);

@@ -23,6 +23,7 @@ struct direct_own {
 	size_t taps;
 	size_t dw_size;         /* doubles of a chunk's weights */
 	int chunks, chunk;      /* of samples, for gradients of weights */
+	struct epilogue after;
 };
 
 /* The side with lanes and the other side: channels, and channels of a group. */
@@ -107,7 +108,7 @@ struct direct_job {
 	struct device *dev;
 	const struct direct_own *own;
 	const struct value *from, *to;  /* the sides read and written */
-	const float *x, *w, *bias;
+	const float *x, *w, *bias, *add;
 	float *y;
 	double *sum;
 	int backward;
@@ -153,6 +154,9 @@ static void direct_piece(void *context, size_t i)
 	struct direct_pass f = pass_of(j, n, b);
 
 	f.to = j->y + lanes_place(j, n, b, row);
+	f.act = j->own->after.act;
+	if (j->add)
+		f.add = j->add + lanes_place(j, n, b, row);
 	if (j->backward)
 		j->dev->k->direct_dx(&f, row);
 	else
@@ -166,10 +170,11 @@ static int direct_run(struct device *dev, const struct memory *m, const struct s
 
 	j.backward = s->kind == STEP_CONV_DX;
 	j.from = value_at(m, s->in[0]);
-	j.to = value_at(m, s->out[0]);
+	j.to = value_at(m, j.own->after.y);
 	j.x = memory_at(m, s->in[0]);
 	j.w = memory_at(m, s->in[1]);
-	j.y = memory_at(m, s->out[0]);
+	j.y = memory_at(m, j.own->after.y);
+	j.add = memory_at(m, j.own->after.add);
 	if (bias) {
 		float *padded = work_at(m, s);
 
@@ -293,6 +298,7 @@ int direct_prepare(struct device *dev, const struct conv_step *c)
 	own = own_add(c->p, c->s, sizeof *own, dw ? direct_dw_run : direct_run);
 	if (!own)
 		return -1;
+	own->after = c->after;
 	own->y = slide_of(&c->conv, 0);
 	own->x = slide_of(&c->conv, 1);
 	own->lanes = lanes_of(&s, dev->k->width, from->lay.block);

@@ -73,6 +73,45 @@ int dnn_attr(dnnl_primitive_attr_t *attr)
 	return 0;
 }
 
+#if DNNL_VERSION_MAJOR == 2
+#define APPEND_ELTWISE(ops, alg, a, b) dnnl_post_ops_append_eltwise(ops, 1, alg, a, b)
+#else
+#define APPEND_ELTWISE dnnl_post_ops_append_eltwise
+#endif
+
+static dnnl_status_t act_append(dnnl_post_ops_t ops, enum dnn_act act)
+{
+	static const struct { dnnl_alg_kind_t alg; float a, b; } acts[] = {
+		[DNN_RELU] = { dnnl_eltwise_relu, 0, 0 },
+		[DNN_RELU6] = { dnnl_eltwise_clip, 0, 6 },
+		[DNN_TANH] = { dnnl_eltwise_tanh, 0, 0 },
+		[DNN_SWISH] = { dnnl_eltwise_swish, 1, 0 },
+		[DNN_GELU] = { dnnl_eltwise_gelu_erf, 0, 0 },
+		[DNN_HARDSWISH] = { dnnl_eltwise_hardswish, 1 / 6.0f, 0.5f },
+	};
+
+	return APPEND_ELTWISE(ops, acts[act].alg, acts[act].a, acts[act].b);
+}
+
+int dnn_attr_after(dnnl_primitive_attr_t attr, const struct dnn_conv *c, DESC y)
+{
+	dnnl_post_ops_t ops;
+	dnnl_status_t status = dnnl_success;
+
+	if (!c->add && !c->act)
+		return 0;
+	DNNL_TRY("post-ops", dnnl_post_ops_create(&ops));
+	if (c->add)
+		status = dnnl_post_ops_append_binary(ops, dnnl_binary_add, y);
+	if (status == dnnl_success && c->act)
+		status = act_append(ops, c->act);
+	if (status == dnnl_success)
+		status = dnnl_primitive_attr_set_post_ops(attr, ops);
+	dnnl_post_ops_destroy(ops);
+	DNNL_TRY("post-ops", status);
+	return 0;
+}
+
 int dnn_name(struct dnn *d)
 {
 	const char *name;
@@ -160,6 +199,11 @@ int dnn_place(struct dnn *d, void *x, void *weights, void *bias, void *y, void *
 	TRY(dnn_set(d, DNNL_ARG_DST, y));
 	TRY(dnn_set(d, DNNL_ARG_DIFF_DST, y));
 	return dnn_set(d, DNNL_ARG_SCRATCHPAD, scratch);
+}
+
+int dnn_place_add(struct dnn *d, void *add)
+{
+	return dnn_set(d, DNN_ARG_ADD, add);
 }
 
 int dnn_run(struct dnn *d)

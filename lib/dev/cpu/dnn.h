@@ -16,6 +16,9 @@ enum dnn_direction { DNN_FORWARD, DNN_BACKWARD_DATA, DNN_BACKWARD_WEIGHTS };
 
 enum { DNN_NAME = 64, DNN_SHAPE = 1024 };
 
+/* What becomes of forward sums; each makes 0 of 0, which padding stays so. */
+enum dnn_act { DNN_NONE, DNN_RELU, DNN_RELU6, DNN_TANH, DNN_SWISH, DNN_GELU, DNN_HARDSWISH };
+
 /* Channels are stored in blocks as in struct layout: 1 is NCHW, the number of
  * channels NHWC, 8 and 16 blocked and padded with zeros. */
 struct dnn_conv {
@@ -24,6 +27,8 @@ struct dnn_conv {
 	int out_c, out_h, out_w, out_block;
 	int k[2], stride[2], dilation[2], before[2], after[2];
 	int bias;               /* forward adds one, bare fp32 of out_c numbers */
+	int add;                /* and then a value like y (dnn_place_add()) */
+	enum dnn_act act;       /* and then does this */
 	int bf16;               /* x, y and packed weights; gradients of weights are fp32 */
 };
 
@@ -47,6 +52,7 @@ void dnn_weights(const struct dnn *, struct dnn_shape *);
 /* Where it works from now on: x and y of the input's and output's side, weights in the
  * primitive's way, bias or NULL, scratch of dnn_scratch() bytes. 0 or -1. */
 int dnn_place(struct dnn *, void *x, void *weights, void *bias, void *y, void *scratch);
+int dnn_place_add(struct dnn *, void *add);
 int dnn_run(struct dnn *);
 
 /* For the weights of this convolution. unpack: back into OIHW. NULL: reason. */

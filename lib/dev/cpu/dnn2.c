@@ -81,14 +81,19 @@ static int hint_make(dnnl_primitive_desc_t *hint, const struct dnn *d, const str
 }
 
 /* A description made: picks the kernel. */
-static int desc_pick(struct dnn *d, const_dnnl_op_desc_t op, dnnl_primitive_desc_t hint)
+static int desc_pick(struct dnn *d, const struct described *t, const struct dnn_conv *c,
+		     dnnl_primitive_desc_t hint)
 {
 	dnnl_primitive_attr_t attr;
-	dnnl_status_t status;
+	dnnl_status_t status = dnnl_success;
+	int rc;
 
 	TRY(dnn_attr(&attr));
-	status = dnnl_primitive_desc_create(&d->desc, op, attr, d->engine, hint);
+	rc = dnn_attr_after(attr, c, &t->y);
+	if (!rc)
+		status = dnnl_primitive_desc_create(&d->desc, &t->conv, attr, d->engine, hint);
 	dnnl_primitive_attr_destroy(attr);
+	TRY(rc);
 	DNNL_TRY("convolution", status);
 	return dnn_name(d);
 }
@@ -136,7 +141,7 @@ int dnn_describe_conv(struct dnn *d, const struct dnn_conv *c, enum dnn_directio
 	TRY(describe(&t, c, direction));
 	if (direction != DNN_FORWARD)
 		TRY(hint_make(&hint, d, c));
-	rc = desc_pick(d, &t.conv, hint);
+	rc = desc_pick(d, &t, c, hint);
 	if (hint)
 		dnnl_primitive_desc_destroy(hint);
 	TRY(rc);
@@ -146,6 +151,8 @@ int dnn_describe_conv(struct dnn *d, const struct dnn_conv *c, enum dnn_directio
 	TRY(dnn_arg(d, w_name[direction], weights));
 	if (direction == DNN_FORWARD && c->bias)
 		TRY(dnn_arg(d, DNNL_ARG_BIAS, &t.b));
+	if (c->add)
+		TRY(dnn_arg(d, DNN_ARG_ADD, &t.y));
 	return dnn_arg(d, y_name[direction], &t.y);
 }
 

@@ -112,19 +112,21 @@ static int desc_make(dnnl_primitive_desc_t *desc, dnnl_engine_t engine,
 {
 	dnnl_primitive_desc_t hint = NULL;
 	dnnl_primitive_attr_t attr;
-	dnnl_status_t status;
+	dnnl_status_t status = dnnl_success;
+	int rc;
 
 	if (q->direction != DNN_FORWARD)
 		TRY(hint_make(&hint, engine, &q->conv));
-	if (dnn_attr(&attr)) {
-		if (hint)
-			dnnl_primitive_desc_destroy(hint);
-		return -1;
+	rc = dnn_attr(&attr);
+	if (!rc) {
+		rc = dnn_attr_after(attr, &q->conv, t->y);
+		if (!rc)
+			status = desc_create(desc, engine, t, &q->conv, q->direction, hint, attr);
+		dnnl_primitive_attr_destroy(attr);
 	}
-	status = desc_create(desc, engine, t, &q->conv, q->direction, hint, attr);
-	dnnl_primitive_attr_destroy(attr);
 	if (hint)
 		dnnl_primitive_desc_destroy(hint);
+	TRY(rc);
 	DNNL_TRY("convolution", status);
 	return 0;
 }
@@ -148,6 +150,8 @@ static int args_add(struct dnn *d, const struct described *t, const struct quest
 	TRY(dnn_arg(d, w_name[q->direction], desc_weights(d->desc, q->direction)));
 	if (q->direction == DNN_FORWARD && q->conv.bias)
 		TRY(dnn_arg(d, DNNL_ARG_BIAS, t->b));
+	if (q->conv.add)
+		TRY(dnn_arg(d, DNN_ARG_ADD, t->y));
 	return dnn_arg(d, y_name[q->direction], t->y);
 }
 

@@ -19,7 +19,10 @@
 #error "neither oneDNN 2.x nor 3.x"
 #endif
 
-enum { DNN_ARGS = 5 };
+enum { DNN_ARGS = 6 };
+
+/* The value that is added to sums is the first thing done behind them. */
+#define DNN_ARG_ADD (DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1)
 
 struct dnn {
 	dnnl_engine_t engine;
@@ -50,6 +53,8 @@ int dnn_wrong(const char *what, dnnl_status_t);
 int dnn_begin(struct dnn *);
 int dnn_arg(struct dnn *, int name, DESC);
 int dnn_attr(dnnl_primitive_attr_t *);
+/* What a forward convolution does behind its sums; y: its descriptor. */
+int dnn_attr_after(dnnl_primitive_attr_t, const struct dnn_conv *, DESC y);
 int dnn_finish(struct dnn *);
 void dnn_release(struct dnn *);
 

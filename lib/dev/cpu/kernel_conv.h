@@ -80,6 +80,9 @@ INLINE void direct_tile(const struct direct_pass *f, int row, int i, vec start, 
 
 		tap_row(f, pixel, tap, next, x.count, w, sum, tile, lanes);
 	}
+	if (f->act || f->add)
+		finish(sum, tile, tile, f->add ? f->add + (size_t)i * (size_t)f->to_block : NULL,
+		       (size_t)f->to_block, f->act);
 	for (int t = 0; t < tile; t++)
 		set(f->to + (size_t)(i + t) * (size_t)f->to_block, sum[t]);
 }

@@ -111,6 +111,32 @@ INLINE vec curve_of(vec x, int act)
 	}
 }
 
+/* act(sum + add) of `count` sums, with add `next` numbers apart, or NULL. */
+static __attribute__((noinline)) void finish_these(vec *sum, int count, const num *add,
+						   size_t next, int act)
+{
+	for (int i = 0; i < count; i++) {
+		if (add)
+			sum[i] += load(add + (size_t)i * next);
+		sum[i] = act >= CPU_CURVED ? curve_of(sum[i], act) : act_of(sum[i], act);
+	}
+}
+
+enum { FINISH_MOST = 8 };
+
+/* Likewise of the first `count` of n sums, which stay in registers: only a copy of them
+ * has an address. */
+INLINE void finish(vec *sum, const int n, int count, const num *add, size_t next, int act)
+{
+	vec done[FINISH_MOST];
+
+	for (int i = 0; i < n; i++)
+		done[i] = sum[i];
+	finish_these(done, count, add, next, act);
+	for (int i = 0; i < n; i++)
+		sum[i] = done[i];
+}
+
 /* The slope, from x where act_dx_reads_x(), else from y. */
 INLINE vec slope_of(vec x, int act)
 {

@@ -130,6 +130,9 @@ INLINE void depth_tile(const struct depthwise_pass *f, const struct depth_taps *
 				sum[i] = FMA(get(w + kx * step), load(x + (size_t)kx * to.right +
 								      (size_t)i * to.next), sum[i]);
 	}
+	if (f->act || f->add)
+		finish(sum, tile, tile, f->add ? (const num *)f->add + (y - (num *)f->to) : NULL,
+		       (size_t)f->block, f->act);
 	for (int i = 0; i < tile; i++)
 		store_past(y + (size_t)i * (size_t)f->block, sum[i], f->stream);
 }

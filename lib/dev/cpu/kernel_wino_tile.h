@@ -103,12 +103,14 @@ static void wino_dy(const struct wino_side *f, const void *sample, int y, int x,
 		wino_read(f, sample, y, x, v, WINO_OUT, 0, wino_a);
 }
 
-INLINE void wino_write(const struct wino_side *f, const float *m, const float *bias, int y, int x,
-		       num *sample, const int inside_all)
+INLINE void wino_write(const struct wino_side *f, const float *m, const struct wino_after *after,
+		       int y, int x, num *sample, const int inside_all)
 {
 	for (int j = 0; j < f->vectors; j++, m += WIDTH) {
-		num *pixel = sample + wino_pixel(f, j, y, x);
-		const vec start = bias ? get(bias + j * WIDTH) : (vec){ 0 };
+		const ptrdiff_t place = wino_pixel(f, j, y, x);
+		num *pixel = sample + place;
+		const num *add = after->add ? (const num *)after->add + place : NULL;
+		const vec start = after->bias ? get(after->bias + j * WIDTH) : (vec){ 0 };
 		vec row[WINO_IN], out[WINO_OUT], t[WINO_OUT][WINO_IN];
 
 		for (int k = 0; k < WINO_IN; k++) {
@@ -123,18 +125,23 @@ INLINE void wino_write(const struct wino_side *f, const float *m, const float *b
 				break;
 			wino_at(t[i], out);
 			for (int k = 0; k < WINO_OUT; k++)
+				out[k] += start;
+			if (after->add || after->act)
+				finish(out, WINO_OUT, x + WINO_OUT <= f->w ? WINO_OUT : f->w - x,
+				       add ? add + (ptrdiff_t)i * f->w * f->block : NULL,
+				       (size_t)f->block, after->act);
+			for (int k = 0; k < WINO_OUT; k++)
 				if (inside_all || x + k < f->w)
-					store(pixel + ((ptrdiff_t)i * f->w + k) * f->block,
-					      out[k] + start);
+					store(pixel + ((ptrdiff_t)i * f->w + k) * f->block, out[k]);
 		}
 	}
 }
 
-static void wino_out(const struct wino_side *f, const float *m, const float *bias, int y, int x,
-		     void *sample)
+static void wino_out(const struct wino_side *f, const float *m, const struct wino_after *after,
+		     int y, int x, void *sample)
 {
 	if (wino_inside(f, y, x, WINO_OUT))
-		wino_write(f, m, bias, y, x, sample, 1);
+		wino_write(f, m, after, y, x, sample, 1);
 	else
-		wino_write(f, m, bias, y, x, sample, 0);
+		wino_write(f, m, after, y, x, sample, 0);
 }

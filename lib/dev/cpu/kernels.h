@@ -118,6 +118,8 @@ struct direct_pass {
 	const int32_t *near;
 	const float *w;                 /* [k0][k1][inner][width] */
 	const float *bias;              /* width numbers, or NULL */
+	const float *add;               /* forward: as `to`, added to it; or NULL */
+	int act;                        /* forward: of that, one that makes 0 of 0 */
 	float *to;                      /* the row's first pixel, at the first of the lanes */
 	double *sum;                    /* weights: [inner][k0][k1][width], added to */
 	const float *dy;                /* weights: the sample's plane, at the first of the lanes */
@@ -137,6 +139,8 @@ struct depthwise_pass {
 	const void *dy;                 /* dx with a stride, dw */
 	const float *w;                 /* [k0][k1][width] */
 	const float *bias;              /* width numbers, or NULL */
+	const void *add;                /* forward: a plane like `to`, added to it; or NULL */
+	int act;                        /* forward: of that, one that makes 0 of 0 */
 	double *sum;                    /* dw: [k0][k1][width], added to */
 };
 
@@ -165,6 +169,10 @@ struct wino_product {
 	int vectors;
 	int add;
 };
+
+/* What is written of sums: act(sum + bias + add); bias over channels, add as the sample
+ * that is written to, each or NULL; act: one that makes 0 of 0. */
+struct wino_after { const float *bias; const void *add; int act; };
 
 /* A vector of 3x3 filters, `lane` numbers from one to the next. */
 struct wino_filters {
@@ -215,11 +223,11 @@ struct kernels {
 	void (*depthwise_dx)(const struct depthwise_pass *);
 	void (*depthwise_dw)(const struct depthwise_pass *);
 	/* All channels of the tile that begins at pixel (y, x), which padding may hold: its
-	 * points, those of a gradient of outputs, and back from the points, plus bias. */
+	 * points, those of a gradient of outputs, and back from the points. */
 	void (*wino_in)(const struct wino_side *, const void *sample, int y, int x, float *points);
 	void (*wino_dy)(const struct wino_side *, const void *sample, int y, int x, float *points);
-	void (*wino_out)(const struct wino_side *, const float *points, const float *bias, int y,
-			 int x, void *sample);
+	void (*wino_out)(const struct wino_side *, const float *points,
+			 const struct wino_after *, int y, int x, void *sample);
 	void (*wino_product)(const struct wino_product *);
 	void (*wino_weights)(const struct wino_filters *, const float *w, float *points);
 	void (*wino_dw)(const struct wino_filters *, const float *points, float *dw);

@@ -42,6 +42,7 @@ struct wino_own {
 	size_t run;                     /* tiles whose points are made at a time */
 	size_t inner;                   /* channels summed over */
 	size_t scratch;                 /* numbers a thread */
+	struct epilogue after;
 	/* gradients of weights: */
 	size_t shares, share;           /* of the tiles; how many tiles each has */
 	size_t blocks[2], part[2];      /* of x's and dy's channels; vectors of each */
@@ -55,7 +56,8 @@ struct wino_job {
 	const struct value *from, *to;
 	const char *x;
 	char *y;
-	const float *w, *bias;
+	const float *w;
+	struct wino_after after;        /* add: the whole value */
 	float *work, *sums, *dw;
 };
 
@@ -120,8 +122,11 @@ static void piece(void *context, size_t i)
 	}
 	for (t = first; t < last; t++) {
 		struct tile at = tile_of(own, t);
+		struct wino_after after = j->after;
 
-		j->k->wino_out(&own->to, m + (t - first) * to, j->bias, at.y, at.x,
+		if (after.add)
+			after.add = sample_at(j, j->to, after.add, at.n, 0);
+		j->k->wino_out(&own->to, m + (t - first) * to, &after, at.y, at.x,
 			       sample_at(j, j->to, j->y, at.n, 0));
 	}
 }
@@ -139,16 +144,18 @@ static struct wino_job job_of(struct device *dev, const struct memory *m, const 
 
 static int wino_run(struct device *dev, const struct memory *m, const struct step *s)
 {
-	struct wino_job j = job_of(dev, m, s, s->in[0], s->out[0]);
+	const struct epilogue *after = &((const struct wino_own *)s->own)->after;
+	struct wino_job j = job_of(dev, m, s, s->in[0], after->y);
 	const float *bias = s->kind == STEP_CONV ? memory_at(m, step_in(s, 2)) : NULL;
 
 	j.w = memory_at(m, s->in[1]);
+	j.after = (struct wino_after){ NULL, memory_at(m, after->add), after->act };
 	if (bias) {
 		float *padded = j.work + (size_t)dev->threads * j.own->scratch;
 
 		memset(padded, 0, (size_t)j.to->lay.pad * sizeof *padded);
 		memcpy(padded, bias, (size_t)j.to->c * sizeof *padded);
-		j.bias = padded;
+		j.after.bias = padded;
 	}
 	each(dev, (j.own->count + j.own->run - 1) / j.own->run, piece, &j);
 	return 0;
@@ -401,6 +408,7 @@ int wino_prepare(struct device *dev, const struct conv_step *c)
 	own = own_add(c->p, c->s, sizeof *own, dw ? wino_dw_run : wino_run);
 	if (!own)
 		return -1;
+	own->after = c->after;
 	for (int i = 0; i < 2; i++)
 		own->before[i] = dx ? 2 - c->conv.before[i] : c->conv.before[i];
 	own->tiles[0] = (to->h + WINO_OUT - 1) / WINO_OUT;

@@ -55,6 +55,19 @@ static const struct value *alike(const struct device *dev, const struct program 
 	return first;
 }
 
+/* What follows a convolution is like its result, which nobody else reads. */
+static const struct value *conv_like(const struct device *dev, const struct program *p,
+				     const struct bracket_view *v)
+{
+	const struct value *y = &p->value[v->conv->out[0]];
+	const struct value *add = v->add ? &p->value[v->add->in[1]] : y;
+
+	if (value_stored(p, v->conv->out[0]) || !layout_walks(dev, y) || !layout_walks(dev, add) ||
+	    add->n != y->n || add->h != y->h || add->w != y->w || add->c != y->c)
+		return NULL;
+	return y;
+}
+
 static const struct value *bracket_like(const struct device *dev, const struct program *p,
 					int from, int to, struct bracket_view *v)
 {
@@ -63,7 +76,7 @@ static const struct value *bracket_like(const struct device *dev, const struct p
 	if ((v->act && act_code(v->act) == ACT_NONE) ||
 	    (v->act_dx && act_code(v->act_dx) == ACT_NONE))
 		return NULL;
-	return alike(dev, p, v);
+	return v->conv ? conv_like(dev, p, v) : alike(dev, p, v);
 }
 
 double cuda_cost(void *arg, const struct program *p, int from, int to)
@@ -181,6 +194,8 @@ int bracket_prepare(struct device *dev, struct program *p, int from, int to)
 		return fail("cuda: steps %d to %d: no such bracket here", from, to - 1);
 	if ((int64_t)like->n * like->h * like->w > INT32_MAX)
 		return fail("cuda: %s has more than 2^31 pixels", like->name);
+	if (v.conv)
+		return conv_bracket_prepare(dev, p, from, to, &v);
 	for (int k = from; k < to; k++)
 		TRY(step_choose(&p->step[k], "cuda", "own"));
 	own = own_add(p, s, sizeof *own, v.mul ? bracket_gate :

@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/fail.h"
+#include "net/bracket.h"
 
 #include <assert.h>
 
@@ -22,6 +23,7 @@ struct conv_own {
 	struct own_conv conv;
 	struct filters filters;
 	size_t packed;                  /* bytes of the weights' tensor, and of its gradient */
+	struct epilogue { int y, add; enum act_code act; } after;       /* forward; add -1: none */
 };
 
 /* Values of the input's and of the output's side. */
@@ -96,14 +98,68 @@ static int graph_set(const struct device *dev, struct conv_own *o, const struct 
 	return 1;
 }
 
+/* ---- what is done to sums before they are kept: act(sum + bias + add) ---- */
+
+static struct epilogue epilogue_of(const struct step *s, const struct bracket_view *v)
+{
+	struct epilogue e = { s->outs ? s->out[0] : -1, -1, ACT_NONE };
+
+	if (v && v->add)
+		e.add = v->add->in[1];
+	if (v && v->act)
+		e.act = act_code(v->act);
+	if (v)
+		e.y = v->act ? v->act->out[0] : v->add->out[0];
+	return e;
+}
+
+/* As part of the convolution, in evaluation; 0: a pass of its own. The bias has no numbers
+ * for channels of padding. */
+static unsigned epilogue_fuse(const struct program *p, const struct step *s,
+			      const struct conv_own *o)
+{
+	static const unsigned act[] = {
+		[ACT_RELU] = DNN_RELU, [ACT_RELU6] = DNN_RELU6, [ACT_SWISH] = DNN_SWISH
+	};
+	const struct epilogue *e = &o->after;
+
+	if (p->options.training || o->kind != DNN_FORWARD || step_in(s, 2) < 0 ||
+	    o->conv.out_c != o->conv.out_pad ||
+	    (e->act && (e->act >= sizeof act / sizeof *act || !act[e->act])))
+		return 0;
+	return DNN_PLUS | (e->add >= 0 ? DNN_ADD : 0u) | act[e->act];
+}
+
+/* A pass of its own. */
+static void epilogue_run(struct device *dev, const struct memory *m, const struct step *s,
+			 const struct epilogue *e)
+{
+	const float *bias = memory_at(m, step_in(s, 2));
+	struct forward_pass f = { .xs = 1, .affines = bias != NULL, .act = e->act };
+
+	f.y = memory_at(m, e->y);
+	f.x[0] = f.y;
+	f.b[0] = bias;
+	if (e->add >= 0)
+		f.x[f.xs++] = memory_at(m, e->add);
+	if (bias || e->add >= 0 || e->act)
+		forward_start(dev->stream, span_of(value_of(m, e->y)), &f);
+}
+
 /* The plan, obeying a how that is there; NULL plan: own kernels. */
 static int plan_choose(struct device *dev, struct step *s, struct conv_own *o, int shaped)
 {
 	if (shaped && strcmp(s->how, "own")) {
 		o->plan = dnn_plan(dev->dnn, &o->graph, s->how);
+		if (!o->plan && o->graph.fuse) {
+			o->graph.fuse = 0;
+			o->plan = dnn_plan(dev->dnn, &o->graph, s->how);
+		}
 		if (!o->plan && *s->how)
 			return fail_add("cuda: %s", step_name(s->kind));
 	}
+	if (!o->plan)
+		o->graph.fuse = 0;
 	return step_choose(s, "cuda", o->plan ? dnn_plan_how(o->plan) : "own");
 }
 
@@ -124,8 +180,14 @@ static int conv_run(struct device *dev, const struct memory *m, const struct ste
 	int x, y;
 
 	sides(s, &x, &y);
+	if (o->kind == DNN_FORWARD)
+		y = o->after.y;
 	operand[DNN_X] = memory_at(m, x);
 	operand[DNN_Y] = memory_at(m, y);
+	if (o->graph.fuse)
+		operand[DNN_PLUS_B] = memory_at(m, s->in[2]);
+	if (o->graph.fuse & DNN_ADD)
+		operand[DNN_ADD_Y] = memory_at(m, o->after.add);
 	operand[DNN_W] = o->kind == DNN_DW ? at_work(m, s, 0) : memory_at(m, s->in[1]);
 	if (o->plan)
 		TRY(dnn_run(dev->dnn, o->plan, operand, at_work(m, s, gradient)));
@@ -139,24 +201,26 @@ static int conv_run(struct device *dev, const struct memory *m, const struct ste
 			      operand[DNN_W]);
 	if (o->kind == DNN_DW)
 		unpack_start(dev->stream, o->filters, operand[DNN_W], memory_at(m, s->out[0]));
-	if (o->kind == DNN_FORWARD && step_in(s, 2) >= 0)
-		bias_start(dev->stream, span_of(value_of(m, y)), operand[DNN_Y],
-			   memory_at(m, s->in[2]));
+	if (o->kind == DNN_FORWARD && !o->graph.fuse)
+		epilogue_run(dev, m, s, &o->after);
 	return 0;
 }
 
-int conv_prepare(struct device *dev, struct program *p, int step)
+static int prepare(struct device *dev, struct program *p, int step, const struct bracket_view *v)
 {
 	struct step *s = &p->step[step];
 	struct conv_own *o = own_add(p, s, sizeof *o, conv_run);
-	int x, y;
+	int x, y, shaped;
 
 	if (!o)
 		return -1;
 	sides(s, &x, &y);
 	o->kind = s->kind == STEP_CONV ? DNN_FORWARD : s->kind == STEP_CONV_DX ? DNN_DX : DNN_DW;
+	o->after = epilogue_of(s, v);
 	shapes_set(dev, o, s->attr, &p->value[x], &p->value[y]);
-	TRY(plan_choose(dev, s, o, graph_set(dev, o, s->attr)));
+	shaped = graph_set(dev, o, s->attr);
+	o->graph.fuse = epilogue_fuse(p, s, o);
+	TRY(plan_choose(dev, s, o, shaped));
 	s->work = o->plan ? dnn_plan_work(o->plan) : 0;
 	if (o->kind == DNN_DW)
 		s->work += round_up(o->packed, 256);
@@ -164,6 +228,19 @@ int conv_prepare(struct device *dev, struct program *p, int step)
 		TRY(program_pack(p, step, 1, dtype_name(dev->type), o->packed, &o->filters,
 				 sizeof o->filters));
 	return 0;
+}
+
+int conv_prepare(struct device *dev, struct program *p, int step)
+{
+	return prepare(dev, p, step, NULL);
+}
+
+int conv_bracket_prepare(struct device *dev, struct program *p, int from, int to,
+			 const struct bracket_view *v)
+{
+	for (int k = from + 1; k < to; k++)
+		TRY(step_choose(&p->step[k], "cuda", "own"));
+	return prepare(dev, p, from, v);
 }
 
 /* ---- pack ---- */

@@ -186,6 +186,7 @@ static cuda_run *const plain_runs[STEP_KINDS] = {
 	[STEP_FINITE] = cuda_finite,
 	[STEP_UPDATE] = cuda_update,
 	[STEP_TRACK] = cuda_track,
+	[STEP_FOLD] = cuda_fold,
 };
 
 void *own_add(struct program *p, struct step *s, size_t bytes, cuda_run *run)

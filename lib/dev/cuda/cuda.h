@@ -122,6 +122,9 @@ double cuda_cost(void *dev, const struct program *, int from, int to);
 
 int bracket_prepare(struct device *, struct program *, int from, int to);
 int conv_prepare(struct device *, struct program *, int step);
+struct bracket_view;
+int conv_bracket_prepare(struct device *, struct program *, int from, int to,
+			 const struct bracket_view *);
 int pack_prepare(struct device *, struct program *, int step);
 
 /* memory.c: as the functions of struct backend. */
@@ -145,6 +148,7 @@ int peers_count_check(const struct device *, const struct memory *);
 /* Runs, a kind of step each. */
 cuda_run cuda_input, cuda_copy, cuda_cat, cuda_slice, cuda_dropout;
 cuda_run cuda_affine, cuda_act, cuda_act_dx, cuda_add, cuda_mul, cuda_mul_sum;
+cuda_run cuda_fold;
 cuda_run cuda_stats, cuda_coef, cuda_bn_sums, cuda_bn_dx, cuda_track, cuda_channel_sum;
 cuda_run cuda_sync_stats, cuda_sync_sums;
 cuda_run cuda_pad, cuda_shuffle, cuda_layernorm, cuda_layernorm_dx, cuda_lrn, cuda_lrn_dx;

@@ -203,10 +203,13 @@ static void pointwise(struct maker *m, cudnnPointwiseMode_t mode, descriptor x, 
 	descriptor op = make(m, CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
 	cudnnDataType_t math = CUDNN_DATA_FLOAT;
 	int backward = mode == CUDNN_POINTWISE_RELU_BWD;
+	double six = 6;
 	descriptor node;
 
 	set(m, op, CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1, &mode);
 	set(m, op, CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_TYPE_DATA_TYPE, 1, &math);
+	if (mode == CUDNN_POINTWISE_RELU_FWD && m->graph->fuse & DNN_RELU6)
+		set(m, op, CUDNN_ATTR_POINTWISE_RELU_UPPER_CLIP, CUDNN_TYPE_DOUBLE, 1, &six);
 	finalize(m, op, "pointwise");
 	node = make(m, CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
 	set_descriptor(m, node, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, op);
@@ -282,15 +285,24 @@ static const struct {
 	},
 };
 
+static descriptor tensor_y(struct maker *m, int uid, cudnnDataType_t type)
+{
+	const struct dnn_graph *g = m->graph;
+	const int64_t dim[4] = { g->n, g->out_c, g->out_h, g->out_w };
+
+	return tensor(m, uid, type, dim);
+}
+
 /* The convolution over x; gives y. */
 static descriptor conv_node(struct maker *m, descriptor x)
 {
 	const struct dnn_graph *g = m->graph;
 	const int64_t of_w[4] = { g->out_c, g->in_c / g->groups, g->window.k[0], g->window.k[1] };
-	const int64_t of_y[4] = { g->n, g->out_c, g->out_h, g->out_w };
 	cudnnDataType_t type = data_type(g->type);
 	descriptor conv = convolution(m), w = tensor(m, DNN_W, type, of_w);
-	descriptor y = tensor(m, DNN_Y, type, of_y), node = make(m, kinds[g->kind].node);
+	descriptor y = g->fuse & DNN_PLUS ? tensor_y(m, -1, CUDNN_DATA_FLOAT)
+					  : tensor_y(m, DNN_Y, type);
+	descriptor node = make(m, kinds[g->kind].node);
 	double one = 1, zero = 0;
 
 	set_descriptor(m, node, kinds[g->kind].conv, conv);
@@ -387,6 +399,28 @@ static void relu_sums(struct maker *m, descriptor dx)
 	node_add(m, node);
 }
 
+/* act(y + bias + add), stored as y. */
+static void epilogue(struct maker *m, descriptor y)
+{
+	const struct dnn_graph *g = m->graph;
+	unsigned act = g->fuse & (DNN_RELU | DNN_RELU6 | DNN_SWISH), add = g->fuse & DNN_ADD;
+	cudnnDataType_t type = data_type(g->type), between = CUDNN_DATA_FLOAT;
+	descriptor bias = tensor_vector(m, DNN_PLUS_B, between, g->out_c);
+	descriptor sum = act || add ? tensor_y(m, -1, between) : tensor_y(m, DNN_Y, type);
+
+	pointwise(m, CUDNN_POINTWISE_ADD, y, bias, sum);
+	if (add) {
+		descriptor with = act ? tensor_y(m, -1, between) : tensor_y(m, DNN_Y, type);
+
+		pointwise(m, CUDNN_POINTWISE_ADD, sum, tensor_y(m, DNN_ADD_Y, type), with);
+		sum = with;
+	}
+	if (act)
+		pointwise(m, act & DNN_SWISH ? CUDNN_POINTWISE_SWISH_FWD
+					     : CUDNN_POINTWISE_RELU_FWD, sum, NULL,
+			  tensor_y(m, DNN_Y, type));
+}
+
 /* The operation graph; NULL: reason. */
 static descriptor graph_make(struct maker *m)
 {
@@ -402,6 +436,8 @@ static descriptor graph_make(struct maker *m)
 		stats_node(m, y);
 	if (fuse & DNN_RELU_SUMS)
 		relu_sums(m, x);
+	if (fuse & DNN_PLUS)
+		epilogue(m, y);
 	graph = make(m, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
 	set(m, graph, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, m->nodes,
 	    m->node);

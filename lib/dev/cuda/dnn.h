@@ -20,7 +20,7 @@ enum dnn_kind {
 	DNN_KINDS
 };
 
-/* What is fused; precompiled engines for all of it are for fp16 only. */
+/* What is fused; precompiled engines for it, up to SKIP, are for fp16 only. */
 enum dnn_fuse {
 	DNN_STATS = 1,          /* FORWARD: sums of y and y^2 over n, h, w */
 	DNN_PROLOGUE = 2,       /* FORWARD, DW: relu(a x + b) in x's place */
@@ -28,6 +28,9 @@ enum dnn_fuse {
 				   stored as x; and the sums of batch norm's backward */
 	DNN_SKIP = 8,           /* with PROLOGUE and STATS, FORWARD, 1x1: relu(a x + b + z),
 				   stored as T */
+	DNN_PLUS = 16,          /* FORWARD: bias is added, then: */
+	DNN_ADD = 32,           /* a value like y, */
+	DNN_RELU = 64, DNN_RELU6 = 128, DNN_SWISH = 256,        /* and one of these */
 };
 
 struct dnn_graph {
@@ -48,6 +51,8 @@ enum dnn_operand {
 	DNN_MEAN, DNN_INVSTD, DNN_GAIN, DNN_BIAS,       /* fp32 [in_c] */
 	DNN_DGAIN, DNN_DBIAS,   /* fp32 [in_c]: sums of dy xhat and of dy */
 	DNN_EQ_DY, DNN_EQ_X, DNN_EQ_B,  /* fp32 [in_c], unused: dx = eq_dy dy + eq_x x + eq_b */
+	DNN_PLUS_B,             /* fp32 [out_c] */
+	DNN_ADD_Y,              /* as y */
 	DNN_OPERANDS
 };
 

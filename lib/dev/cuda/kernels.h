@@ -37,7 +37,8 @@ struct span { unsigned rows; int c, pad; enum dtype type; };
 
 /* ---- forward ---- */
 
-/* y = act(x0' + x1' + ...), x' = a x + b for the first `affines` of them. */
+/* y = act(x0' + x1' + ...), x' = a x + b for the first `affines` of them; a NULL for 1. y
+ * may be x0. */
 struct forward_pass {
 	const void *x[WALK_OPERANDS];
 	const float *a[2], *b[2];
@@ -59,9 +60,6 @@ void mul_start(cudaStream_t, struct span, const void *x, const void *g, unsigned
 /* y = x g + e / share; g and e have a pixel for each `share` pixels of x. */
 void gate_start(cudaStream_t, struct span, const void *x, const void *g, const void *e,
 		unsigned share, void *y);
-
-/* y += b per channel, in place; b of c numbers. */
-void bias_start(cudaStream_t, struct span, void *y, const float *b);
 
 /* Channels from .. from + count - 1 of x to those of y from `to` on; fill: zero y's
  * padding, which begins at y.c. */
@@ -112,6 +110,11 @@ void sample_sums_start(cudaStream_t, struct span, const void *x, const void *dy,
 /* variance: m's second row, or (evaluation) running[c]. gain, bias: NULL for 1, 0. */
 void coef_start(cudaStream_t, const float *mean, const float *variance, const float *gain,
 		const float *bias, double eps, int c, float *ab, int ab_pad);
+/* to = slope w and to_bias = bias + slope (plus - mean), slope = gain / sqrt(variance + eps):
+ * `out` filters of so many numbers. gain, bias, plus: NULL for 1, 0, 0. */
+struct running { const float *mean, *gain, *bias, *variance; double eps; };
+void fold_start(cudaStream_t, const float *w, const float *plus, struct running, int out,
+		size_t filter, float *to, float *to_bias);
 struct tracking { double decay, unbias; int devices; };
 void track_start(cudaStream_t, const float *m, int m_pad, int c, float *mean, float *variance,
 		 struct tracking, const void *control);

@@ -253,6 +253,30 @@ extern "C" void coef_start(cudaStream_t stream, const float *mean, const float *
 	       c, ab, ab_pad);
 }
 
+/* A thread a number of w; the first of each filter makes the bias too. */
+__global__ void fold_kernel(const float *w, const float *plus, struct running r, int out,
+			    unsigned long long filter, float *to, float *to_bias)
+{
+	unsigned long long i = (unsigned long long)blockIdx.x * THREADS + threadIdx.x;
+
+	for (; i < filter * out; i += (unsigned long long)gridDim.x * THREADS) {
+		unsigned long long o = i / filter;
+		double slope = (r.gain ? r.gain[o] : 1) / sqrt(r.variance[o] + r.eps);
+
+		to[i] = (float)(slope * w[i]);
+		if (i % filter == 0)
+			to_bias[o] = (float)((r.bias ? r.bias[o] : 0) +
+					     slope * ((plus ? plus[o] : 0) - (double)r.mean[o]));
+	}
+}
+
+extern "C" void fold_start(cudaStream_t stream, const float *w, const float *plus,
+			   struct running r, int out, size_t filter, float *to, float *to_bias)
+{
+	LAUNCH(fold_kernel, blocks_for((unsigned long long)filter * out), THREADS, stream, w,
+	       plus, r, out, (unsigned long long)filter, to, to_bias);
+}
+
 __global__ void track_kernel(const float *m, int m_pad, int c, float *mean, float *variance,
 			     struct tracking t, const struct control_of *control)
 {

@@ -189,33 +189,6 @@ extern "C" void gate_start(cudaStream_t stream, struct span v, const void *x, co
 				  (const T *)g, (const T *)e, share, (T *)y));
 }
 
-template <typename T>
-__global__ void __launch_bounds__(THREADS) bias_kernel(struct walk w, T *y, const float *bias)
-{
-	struct stride s = stride_of(w);
-	float b[GROUP];
-
-	if (s.group < 0)
-		return;
-	vector_load(bias, s.first, w.c, 0, b);
-	for (; s.row < s.end; s.row += s.step) {
-		size_t at = at_of(w, s);
-		float a[GROUP];
-
-		load(y + at, a);
-		for (int k = 0; k < GROUP; k++)
-			a[k] += b[k];
-		store(y + at, a, s.first, w.c);
-	}
-}
-
-extern "C" void bias_start(cudaStream_t stream, struct span v, void *y, const float *b)
-{
-	struct walk w = walk_of(v);
-
-	BY_TYPE(v.type, T, LAUNCH(bias_kernel<T>, walk_grid(w), THREADS, stream, w, (T *)y, b));
-}
-
 /* A thread a number of the part that is written. */
 template <typename T>
 __global__ void __launch_bounds__(THREADS)

@@ -45,6 +45,7 @@ static ref_step *const ref_steps[STEP_KINDS] = {
 	[STEP_COPY] = ref_copy,
 	[STEP_UPDATE] = ref_update,
 	[STEP_TRACK] = ref_track,
+	[STEP_FOLD] = ref_fold,
 };
 
 /* Any layout will do; all that it computes is fp32. */

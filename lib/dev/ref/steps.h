@@ -12,7 +12,7 @@
 typedef int ref_step(const struct memory *, const struct step *);
 
 ref_step ref_conv, ref_conv_dx, ref_conv_dw, ref_channel_sum;
-ref_step ref_stats, ref_coef, ref_affine, ref_bn_sums, ref_bn_dx, ref_track;
+ref_step ref_stats, ref_coef, ref_affine, ref_bn_sums, ref_bn_dx, ref_track, ref_fold;
 ref_step ref_act, ref_act_dx, ref_add, ref_mul, ref_mul_sum;
 ref_step ref_maxpool, ref_maxpool_dx, ref_avgpool, ref_avgpool_dx;
 ref_step ref_input, ref_copy, ref_cat, ref_slice, ref_pad, ref_shuffle;
