@@ -191,8 +191,10 @@ static double fake_cost(void *dev, const struct program *p, int from, int to)
 {
 	struct fake *f = dev;
 	struct bracket_view view;
-	const struct bracket *row = bracket_find(p, from, to, &view);
+	const struct bracket *row = to > from + 1 ? bracket_find(p, from, to, &view) : NULL;
 
+	if (to == from + 1)
+		return 1e-6;
 	assert_non_null(row);
 	return f->brackets >> row->kind & 1 ? 1e-6 : -1;
 }

@@ -70,7 +70,8 @@ double cpu_cost(void *arg, const struct program *p, int from, int to)
 	const struct value *like;
 	int passes = 0, from_outside;
 
-	if (!bracket_find(p, from, to, &v) || hidden_stored(p, &v) || !alike(dev, p, &v, &like))
+	if (!bracket_find(p, from, to, &v) || v.conv || hidden_stored(p, &v) ||
+	    !alike(dev, p, &v, &like))
 		return -1;
 	/* what is read and written, at what memory gives */
 	for (from_outside = from; from_outside < to; from_outside++) {
@@ -193,7 +194,8 @@ int bracket_prepare(struct device *dev, struct program *p, int from, int to)
 	struct bracket_own *own;
 	int k;
 
-	if (!bracket_find(p, from, to, &v) || !alike(dev, p, &v, &like) || hidden_stored(p, &v))
+	if (!bracket_find(p, from, to, &v) || v.conv || !alike(dev, p, &v, &like) ||
+	    hidden_stored(p, &v))
 		return fail("cpu: steps %d to %d: no such bracket here", from, to - 1);
 	for (k = from; k < to; k++)
 		TRY(step_choose(&p->step[k], "cpu", "own"));

@@ -7,22 +7,12 @@
  * Linear layers are convolutions whose window is all of the input: 1x1 over the pixels'
  * channels one after the other, which is the same memory.
  */
-#include "dev/cuda/cuda.h"
+#include "dev/cuda/conv.h"
 
 #include "base/bytes.h"
 #include "base/fail.h"
 
 #include <assert.h>
-
-struct conv_own {
-	struct own own;
-	enum dnn_kind kind;
-	const struct dnn_plan *plan;    /* NULL: own kernels */
-	struct dnn_graph graph;
-	struct own_conv conv;
-	struct filters filters;
-	size_t packed;                  /* bytes of the weights' tensor, and of its gradient */
-};
 
 /* Values of the input's and of the output's side. */
 static void sides(const struct step *s, int *x, int *y)
@@ -61,8 +51,7 @@ static void shapes_set(const struct device *dev, struct conv_own *o, const struc
 		    (size_t)o->conv.w_in * dtype_bytes(dev->type);
 }
 
-/* cuDNN's view of it. 0 where it has none: channels of groups that padding would tear
- * apart, windows that hang over their padding. */
+/* cuDNN's view of it. */
 static int graph_set(const struct device *dev, struct conv_own *o, const struct conv_attr *a)
 {
 	struct dnn_graph *g = &o->graph;
@@ -94,6 +83,17 @@ static int graph_set(const struct device *dev, struct conv_own *o, const struct 
 			return 0;
 	}
 	return 1;
+}
+
+int conv_describe(const struct device *dev, const struct program *p, const struct step *s,
+		  struct conv_own *o)
+{
+	int x, y;
+
+	sides(s, &x, &y);
+	o->kind = s->kind == STEP_CONV ? DNN_FORWARD : s->kind == STEP_CONV_DX ? DNN_DX : DNN_DW;
+	shapes_set(dev, o, s->attr, &p->value[x], &p->value[y]);
+	return graph_set(dev, o, s->attr);
 }
 
 /* The plan, obeying a how that is there; NULL plan: own kernels. */
@@ -149,14 +149,10 @@ int conv_prepare(struct device *dev, struct program *p, int step)
 {
 	struct step *s = &p->step[step];
 	struct conv_own *o = own_add(p, s, sizeof *o, conv_run);
-	int x, y;
 
 	if (!o)
 		return -1;
-	sides(s, &x, &y);
-	o->kind = s->kind == STEP_CONV ? DNN_FORWARD : s->kind == STEP_CONV_DX ? DNN_DX : DNN_DW;
-	shapes_set(dev, o, s->attr, &p->value[x], &p->value[y]);
-	TRY(plan_choose(dev, s, o, graph_set(dev, o, s->attr)));
+	TRY(plan_choose(dev, s, o, conv_describe(dev, p, s, o)));
 	s->work = o->plan ? dnn_plan_work(o->plan) : 0;
 	if (o->kind == DNN_DW)
 		s->work += round_up(o->packed, 256);
