@@ -215,7 +215,7 @@ static int join_masked(struct pass *a, int act_dx, const struct readers *r)
 
 	if (x != a->p->step[r->bn_dx].in[1])
 		return 0;
-	if (g.act >= 0 && join_sums(a, act_dx, r->sums[0], r->bn_dx, &g))
+	if (g.affine >= 0 && g.act >= 0 && join_sums(a, act_dx, r->sums[0], r->bn_dx, &g))
 		return 1;
 	if (g.affine >= 0 && join_pair(a, act_dx, r->sums[0], r->bn_dx, &g))
 		return 1;

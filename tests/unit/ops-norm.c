@@ -264,7 +264,7 @@ static void against(const char *backend)
 	assert_int_equal(bad, 0);
 }
 
-/* All that bracket.h lists have been run. */
+/* All that bracket.h lists have been run, but those with convolutions (ops-fused.c). */
 static void all_brackets_were_met(void)
 {
 	char name[64];
@@ -272,7 +272,7 @@ static void all_brackets_were_met(void)
 
 	for (i = 0; i < BRACKET_KINDS; i++) {
 		snprintf(name, sizeof name, ", %s, ", bracket_table[i].name);
-		if (!strstr(small_brackets(), name)) {
+		if (!strstr(name, "conv") && !strstr(small_brackets(), name)) {
 			print_error("not met: %s\n", bracket_table[i].name);
 			assert_true(0);
 		}

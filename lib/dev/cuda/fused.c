@@ -39,15 +39,15 @@ static int stores(const struct program *p, const struct bracket_view *v)
 	       (!v->act_dx || value_stored(p, v->act_dx->out[0]));
 }
 
-/* Values as large as the convolution's input, beside it. */
+/* All full values in the layout of this backend? */
 static int walks(const struct device *dev, const struct program *p, const struct bracket_view *v)
 {
 	int full[] = { v->affine[0] ? v->affine[0]->in[0] : -1, v->add ? v->add->in[1] : -1,
-		       v->act_dx ? v->act_dx->out[0] : -1, v->conv->in[0], v->conv->out[0] };
+		       v->act_dx ? v->act_dx->out[0] : -1, v->conv->in[0],
+		       v->conv->kind == STEP_CONV_DW ? v->conv->in[1] : v->conv->out[0] };
 
 	for (size_t k = 0; k < sizeof full / sizeof *full; k++)
-		if (full[k] >= 0 && p->value[full[k]].param < 0 &&
-		    !layout_walks(dev, &p->value[full[k]]))
+		if (full[k] >= 0 && !layout_walks(dev, &p->value[full[k]]))
 			return 0;
 	return 1;
 }
