@@ -136,6 +136,9 @@ struct bracket {
 
 extern const struct bracket bracket_table[BRACKET_KINDS];
 
+/* Whether a list for options.without (NULL: none) has known names only: 0 or -1. */
+int rewrites_check(const char *list);
+
 /* The members by what they are; NULL where the bracket has none. Borrowed from the
  * program's list of steps. */
 struct bracket_view {

@@ -8,18 +8,6 @@
 
 /* ---- forward ---- */
 
-/* A sum's two operands change places: a + b is b + a to the last bit. */
-static void operands_swap(struct pass *a, int add)
-{
-	struct step *s = &a->p->step[add];
-	int x = s->in[0];
-
-	reader_unlink(a, add);
-	s->in[0] = s->in[1];
-	s->in[1] = x;
-	reader_link(a, add);
-}
-
 /* affine, or two, before a sum of two, then the activation (-1: none). */
 static int join_affines(struct pass *a, int add, int act)
 {
@@ -284,7 +272,7 @@ static void join_gate(struct pass *a, int add)
 	}
 }
 
-static int without_check(const char *list)
+int rewrites_check(const char *list)
 {
 	while (list && *list) {
 		size_t n = strcspn(list, ",");
@@ -341,7 +329,7 @@ int build_brackets(struct build *b)
 	struct pass a = { 0 };
 	int r;
 
-	TRY(without_check(b->p->options.without));
+	TRY(rewrites_check(b->p->options.without));
 	r = pass_init(&a, b);
 	if (!r) {
 		join_all(&a);

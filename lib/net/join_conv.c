@@ -156,17 +156,6 @@ int join_prologue(struct pass *a, int affine, int act)
 
 /* ---- skip ---- */
 
-static void operands_swap(struct pass *a, int add)
-{
-	struct step *s = &a->p->step[add];
-	int x = s->in[0];
-
-	reader_unlink(a, add);
-	s->in[0] = s->in[1];
-	s->in[1] = x;
-	reader_link(a, add);
-}
-
 /* Before this convolution: 1 if made. */
 static int skip_before(struct pass *a, int affine, int add, int act, int conv)
 {

@@ -32,6 +32,18 @@ void reader_unlink(struct pass *a, int step)
 	}
 }
 
+/* A sum's two operands change places: a + b is b + a to the last bit. */
+void operands_swap(struct pass *a, int add)
+{
+	struct step *s = &a->p->step[add];
+	int x = s->in[0];
+
+	reader_unlink(a, add);
+	s->in[0] = s->in[1];
+	s->in[1] = x;
+	reader_link(a, add);
+}
+
 static int is_member(const struct trial *t, int step)
 {
 	for (int k = 0; k < t->row->steps; k++)

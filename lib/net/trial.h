@@ -43,6 +43,8 @@ int pass_reorder(struct pass *);
 /* Reading operands of a step: before, and after they change. */
 void reader_link(struct pass *, int step);
 void reader_unlink(struct pass *, int step);
+/* A sum of two the other way round: the same to the last bit. */
+void operands_swap(struct pass *, int add);
 
 void trial_begin(struct trial *, enum bracket_kind);
 /* The k-th member is this step. */
