@@ -161,7 +161,8 @@ static const struct { const char *name, *text; int kinds; } nets[] = {
 static const struct { const char *names; int kinds; } without[] = {
 	{ NULL, 0 },
 	{ "pointwise,gradient", 0 },
-	{ "prologue", 1 << BRACKET_ACT_CONV | 1 << BRACKET_ACT_CONV_STATS | 1 << BRACKET_ACT_CONV_DW },
+	{ "prologue", 1 << BRACKET_ACT_CONV | 1 << BRACKET_ACT_CONV_STATS |
+	  1 << BRACKET_ACT_CONV_DW },
 	{ "sums", 1 << BRACKET_CONV_DX_SUMS },
 	{ "skip", 1 << BRACKET_SKIP_CONV_STATS },
 	{ "stats", 1 << BRACKET_CONV_STATS | 1 << BRACKET_ACT_CONV_STATS |
