@@ -192,7 +192,7 @@ int main(int argc, char **argv)
 		{ "evaluation", 0, OPT_FLAG, &w.evaluation, NULL,
 		  "likewise: of evaluation, not of training" },
 		{ "without", 0, OPT_STRING, &w.without, "LIST",
-		  "likewise: leave these rewrites out, or all" },
+		  "likewise: leave these rewrites out (pointwise, stats, ...), or all" },
 		{ NULL, 0, OPT_FLAG, NULL, NULL, NULL },
 	};
 	const struct opt_usage usage = {

@@ -146,6 +146,8 @@ int main(int argc, char **argv)
 		  "(default: their choice)" },
 		{ "precision", 0, OPT_STRING, &s->precision, "NAME",
 		  "fp32, bf16, or auto: the faster (default: fp32)" },
+		{ "without", 0, OPT_STRING, &s->without, "LIST",
+		  "leave rewrites of the program out, or all (see net-cat)" },
 		{ "output", 'o', OPT_STRING, &t.folder, "FOLDER",
 		  "checkpoints and the log go there" },
 		{ "resume", 0, OPT_FLAG, &t.resume, NULL, "go on from the last checkpoint, if "

@@ -10,7 +10,7 @@ networks='resnet18 resnet50 resnext50_32x4d vgg16 mobilenet_v2 mnasnet1_0 densen
 inception_v3 efficientnet_b0 shufflenet_v2_x1_0'
 golden=$TESTS/golden/cuda
 kernels='ops-loss ops-pool fold'
-plan $((4 + 8 + 2 + $(echo $kernels | wc -w)))
+plan $((4 + 8 + 2 + 4 + 2 + $(echo $kernels | wc -w)))
 
 # ---- a machine without a device ----
 if ls /dev/nvidia[0-9]* >/dev/null 2>&1; then
@@ -25,18 +25,17 @@ else
 fi
 
 # ---- engines ----
-# engines NETWORK <STEPS: "network count kind output engine", each shape once.
+# engines NETWORK <STEPS: "network count kinds output engine", each shape once.
 engines() {
-	awk '$3 ~ /^\[?conv(_d[xw])?$/ {
-		shape = how = ""
-		for (i = 5; i <= NF; i++) {
+	awk '{
+		kinds = $3; shape = how = ""
+		for (i = 4; kinds ~ /^\[/ && kinds !~ /\]$/; i++) kinds = kinds " " $i
+		for (; i <= NF; i++) {
 			if (!shape && $i ~ /^[0-9]+x[0-9]+x[0-9]+x[0-9]+$/) shape = $i " " $(i + 1)
 			if ($i == "cudnn") how = $i " " $(i + 1)
 			if ($i == "own") how = $i
 		}
-		kind = $3
-		for (i = 4; $3 ~ /^\[/ && kind !~ /\]/; i++) kind = kind " " $i
-		print kind, shape, how
+		if (kinds ~ /conv/) print kinds, shape, how
 	}' | LC_ALL=C sort | uniq -c | sed "s/^ */$1 /"
 }
 
@@ -77,6 +76,33 @@ else
 fi
 
 # ---- what is fused ----
+# kinds STEPS: how many brackets with convolutions there are, by kind.
+kinds() {
+	grep -o '\[[^]]*conv[^]]*\]' "$1" | LC_ALL=C sort | uniq -c | sed 's/^ *//'
+}
+
+if [ -n "$version" ]; then
+	check_same 'resnet50 in fp16: prologues, statistics, skips, masks and sums' "printf '%s\n' \
+		'32 [affine act conv stats]' '32 [affine act conv_dw]' \
+		'11 [affine add act conv stats]' '9 [conv stats]' \
+		'32 [conv_dx affine act act_dx bn_sums]'" 'kinds h100-resnet50'
+	check 'each can be left out' \
+		"net-cat --steps -d cuda:h100 --without skip,sums -b 256 resnet50 >without &&
+		 kinds without | grep -c . >count && test \$(cat count) = 3 &&
+		 net-cat --steps -d cuda:h100 --without prologue,stats,skip,sums -b 256 resnet50 >without &&
+		 ! kinds without | grep ."
+	check 'bf16 and fp32 have only those that there are plans for: none' \
+		"net-cat --steps -d cuda:h100:bf16 -b 256 resnet50 >bf16 && ! kinds bf16 | grep . &&
+		 net-cat --steps -d cuda:h100:fp32 -b 256 resnet50 >fp32 && ! kinds fp32 | grep ."
+	check 'what is not stored needs no room' \
+		"net-cat --memory -d cuda:h100 -b 256 resnet50 | sed -n 's/^activations *\([0-9.]*\)G.*/\1/p' >with &&
+		 net-cat --memory -d cuda:h100 --without prologue -b 256 resnet50 |
+		 sed -n 's/^activations *\([0-9.]*\)G.*/\1/p' >without &&
+		 awk 'NR == FNR { a = \$1; next } { exit !(a > 1 && a < 0.9 * \$1) }' with without"
+else
+	skip 4 'no cuDNN'
+fi
+
 # The program is built by developers (make build/bench/fused).
 if [ -x "$BUILD/bench/fused" ] && [ -n "$version" ]; then
 	for d in h100 h200; do
@@ -89,6 +115,15 @@ else
 fi
 
 # ---- kernels ----
+for type in fp32 fp16; do
+	if [ -f "$BUILD/emulated/millrace-cuda.so" ] && [ -x "$BUILD/tests/ops-fused" ]; then
+		check "ops-fused in $type: brackets with convolutions give what their parts give" \
+			"MILLRACE_PLUGINS='$BUILD/emulated' OPS_DEVICE=cuda:0:$type '$BUILD/tests/ops-fused'"
+	else
+		skip 1 'no emulated plug-in: no toolkit or C++ compiler'
+	fi
+done
+
 # The others take minutes so, and are left to those who change the kernels: OPS_DEVICE and
 # MILLRACE_PLUGINS as here.
 for t in $kernels; do

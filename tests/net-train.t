@@ -1,7 +1,7 @@
 #!/bin/sh
 # Training: the run's folder, log, options, resuming bit for bit, signals, failures.
 . "${0%/*}/lib.sh"
-plan 72
+plan 76
 
 # 1,000 digits; 48 does not divide them. A network with batch norm and dropout.
 tfrec-pack -q --from-tar "$ROOT/examples/digits.tar" --under test -o set --shards 2 || exit 1
@@ -158,6 +158,14 @@ check 'every step once: shares make 100 %, calls are those of the program, longe
 	 / all steps\$/ { good += (calls == \$3 && calls == steps && sum > 98 && sum < 102); next }
 	 table && NF > 4 { sum += \$2; calls += \$3; bad += \$1 > before; before = \$1 }
 	 END { exit !(good == 2 && !bad) }' profile"
+
+# ---- rewrites ----
+check_status 2 'a rewrite that there is not' "$t --without fusion -o fusion small.net <two.mrb"
+said 'with its option' "--without: no rewrite 'fusion'"
+check 'left out, the log says so' \
+	"$t --without all -o apart small.net <two.mrb && grep -Eq '\"without\": ?\"all\"' apart/log.ndjson"
+check_status 2 'and it goes on without them only' \
+	"net-train -q --epochs 3 --resume --without gradient -o apart <two.mrb"
 
 # ---- precision ----
 check 'auto takes the faster and says which' \

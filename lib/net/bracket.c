@@ -39,12 +39,25 @@ const struct bracket bracket_table[BRACKET_KINDS] = {
 	{ BRACKET_CONV_ADD, "conv add", "epilogue", 2, { STEP_CONV, STEP_ADD } },
 	{ BRACKET_CONV_ADD_ACT, "conv add act", "epilogue", 3,
 	  { STEP_CONV, STEP_ADD, STEP_ACT } },
+	{ BRACKET_CONV_STATS, "conv stats", "stats", 2, { STEP_CONV, STEP_STATS } },
+	{ BRACKET_ACT_CONV, "affine act conv", "prologue", 3,
+	  { STEP_AFFINE, STEP_ACT, STEP_CONV } },
+	{ BRACKET_ACT_CONV_STATS, "affine act conv stats", "prologue", 4,
+	  { STEP_AFFINE, STEP_ACT, STEP_CONV, STEP_STATS } },
+	{ BRACKET_ACT_CONV_DW, "affine act conv_dw", "prologue", 3,
+	  { STEP_AFFINE, STEP_ACT, STEP_CONV_DW } },
+	{ BRACKET_SKIP_CONV, "affine add act conv", "skip", 4,
+	  { STEP_AFFINE, STEP_ADD, STEP_ACT, STEP_CONV } },
+	{ BRACKET_SKIP_CONV_STATS, "affine add act conv stats", "skip", 5,
+	  { STEP_AFFINE, STEP_ADD, STEP_ACT, STEP_CONV, STEP_STATS } },
+	{ BRACKET_CONV_DX_SUMS, "conv_dx affine act act_dx bn_sums", "sums", 5,
+	  { STEP_CONV_DX, STEP_AFFINE, STEP_ACT, STEP_ACT_DX, STEP_BN_SUMS } },
 };
 
 /* Member `to` has, as operand `in`, result 0 of member `from`; or, where same_in,
  * operand 0 of it. */
 struct link { int to, in, from, same_in; };
-enum { LINKS = 4 };
+enum { LINKS = 5 };
 
 static const struct { int count; struct link link[LINKS]; } links[BRACKET_KINDS] = {
 	[BRACKET_AFFINE_ACT] = { 1, { { 1, 0, 0, 0 } } },
@@ -72,6 +85,16 @@ static const struct { int count; struct link link[LINKS]; } links[BRACKET_KINDS]
 	[BRACKET_CONV_ACT] = { 1, { { 1, 0, 0, 0 } } },
 	[BRACKET_CONV_ADD] = { 1, { { 1, 0, 0, 0 } } },
 	[BRACKET_CONV_ADD_ACT] = { 2, { { 1, 0, 0, 0 }, { 2, 0, 1, 0 } } },
+	[BRACKET_CONV_STATS] = { 1, { { 1, 0, 0, 0 } } },
+	[BRACKET_ACT_CONV] = { 2, { { 1, 0, 0, 0 }, { 2, 0, 1, 0 } } },
+	[BRACKET_ACT_CONV_STATS] = { 3, { { 1, 0, 0, 0 }, { 2, 0, 1, 0 }, { 3, 0, 2, 0 } } },
+	[BRACKET_ACT_CONV_DW] = { 2, { { 1, 0, 0, 0 }, { 2, 0, 1, 0 } } },
+	[BRACKET_SKIP_CONV] = { 3, { { 1, 0, 0, 0 }, { 2, 0, 1, 0 }, { 3, 0, 2, 0 } } },
+	[BRACKET_SKIP_CONV_STATS] =
+		{ 4, { { 1, 0, 0, 0 }, { 2, 0, 1, 0 }, { 3, 0, 2, 0 }, { 4, 0, 3, 0 } } },
+	[BRACKET_CONV_DX_SUMS] =
+		{ 5, { { 2, 0, 1, 0 }, { 3, 0, 0, 0 }, { 3, 1, 2, 0 }, { 4, 0, 3, 0 },
+		       { 4, 1, 1, 1 } } },
 };
 
 int bracket_is(const struct bracket *row, const struct step *s)
@@ -101,7 +124,6 @@ static void view_fill(struct bracket_view *view, const struct step *s, int steps
 	memset(view, 0, sizeof *view);
 	for (int k = 0; k < steps; k++) {
 		switch (s[k].kind) {
-		case STEP_CONV: view->conv = &s[k]; break;
 		case STEP_AFFINE: view->affine[view->affine[0] != NULL] = &s[k]; break;
 		case STEP_ADD: view->add = &s[k]; break;
 		case STEP_ACT: view->act = &s[k]; break;
@@ -109,6 +131,10 @@ static void view_fill(struct bracket_view *view, const struct step *s, int steps
 		case STEP_BN_SUMS: view->sums[view->sums[0] != NULL] = &s[k]; break;
 		case STEP_MUL: view->mul = &s[k]; break;
 		case STEP_AVGPOOL_DX: view->pool_dx = &s[k]; break;
+		case STEP_CONV:
+		case STEP_CONV_DX:
+		case STEP_CONV_DW: view->conv = &s[k]; break;
+		case STEP_STATS: view->stats = &s[k]; break;
 		default: view->bn_dx = &s[k]; break;
 		}
 	}

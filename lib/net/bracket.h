@@ -60,6 +60,32 @@
  *
  * Of evaluation: what follows a convolution, its bias included, is done before a result
  * is written. A library's activation may make 0 of NaN here.
+ *
+ * With a convolution, of which a library has an engine that does all at once:
+ *
+ *   conv stats                   stats.in[0] = conv.out[0], which is stored
+ *   affine act conv              act.in[0] = affine.out[0], conv.in[0] = act.out[0]
+ *   affine act conv stats        likewise; stats.in[0] = conv.out[0]
+ *   affine act conv_dw           likewise; conv_dw.in[0] = act.out[0]
+ *
+ * The prologue: all that read an activation are convolutions and their gradients of
+ * weights, each with affine and act of its own, and the activation is stored nowhere
+ * (act_dx makes its slope again, as below or above, or there is no prologue).
+ *
+ *   affine add act conv          add has two operands, add.in[0] = affine.out[0],
+ *   affine add act conv stats    act.in[0] = add.out[0], conv.in[0] = act.out[0]
+ *
+ * The skip: act.out[0] is stored, for the next sum and for the gradient of weights.
+ *
+ *   conv_dx affine act act_dx bn_sums   act_dx.in[0] = conv_dx.out[0]; else as
+ *                                       "affine act act_dx bn_sums"
+ *
+ * act_dx.out[0] is stored, for bn_dx, which stands alone.
+ *
+ * What they cost in numbers, where cuDNN runs them: statistics are sums of x and x^2 in
+ * fp32, not about a mean, so that a variance is off by some 1e-6 of mean^2 + variance (it
+ * is never less than 0): a channel whose mean is a thousand of its deviations has none.
+ * In fp16, a and b of a prologue are rounded to it: off by 5e-4 of |a x| and |b|.
  */
 #ifndef NET_BRACKET_H
 #define NET_BRACKET_H
@@ -90,6 +116,13 @@ enum bracket_kind {
 	BRACKET_CONV_ACT,
 	BRACKET_CONV_ADD,
 	BRACKET_CONV_ADD_ACT,
+	BRACKET_CONV_STATS,
+	BRACKET_ACT_CONV,               /* affine act conv */
+	BRACKET_ACT_CONV_STATS,
+	BRACKET_ACT_CONV_DW,
+	BRACKET_SKIP_CONV,              /* affine add act conv */
+	BRACKET_SKIP_CONV_STATS,
+	BRACKET_CONV_DX_SUMS,           /* conv_dx affine act act_dx bn_sums */
 	BRACKET_KINDS
 };
 
@@ -98,7 +131,11 @@ enum bracket_kind {
  *   pointwise   the forward brackets
  *   gradient    the backward brackets
  *   recompute   those that compute again what act_dx reads; without it "gradient" reads it
- *   epilogue    those that begin with a convolution
+ *   epilogue    of evaluation: what follows a convolution
+ *   stats       a convolution's statistics, also behind a prologue or skip
+ *   prologue    affine and act before convolutions
+ *   skip        a sum of a residual and its activation before a convolution
+ *   sums        the mask and the sums of batch norm behind a convolution's gradient
  */
 struct bracket {
 	enum bracket_kind kind;
@@ -110,12 +147,21 @@ struct bracket {
 
 extern const struct bracket bracket_table[BRACKET_KINDS];
 
+/* Whether a list for options.without (NULL: none) has known names only: 0 or -1. */
+int rewrites_check(const char *list);
+
 /* The members by what they are; NULL where the bracket has none. Borrowed from the
  * program's list of steps. */
 struct bracket_view {
-	const struct step *conv, *affine[2], *add, *act, *act_dx, *sums[2], *bn_dx,
-		*mul, *pool_dx;
+	const struct step *affine[2], *add, *act, *act_dx, *sums[2], *bn_dx, *mul, *pool_dx;
+	const struct step *conv, *stats;        /* conv: also conv_dx, conv_dw */
 };
+
+/* Is it a convolution with what follows it in evaluation ("epilogue")? */
+static inline int bracket_is_epilogue(const struct bracket_view *v)
+{
+	return v->conv && !v->stats && !v->affine[0];
+}
 
 /* The row that steps from .. to - 1 are, links checked; NULL if none. Fills *view,
  * if not NULL. For backends' cost and prepare. */

@@ -6,28 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The step that makes a value, if it is of this kind and part and still alone; -1. */
-static int maker_of(const struct pass *a, int value, enum step_kind kind, enum part part)
-{
-	int m = value < 0 ? -1 : a->b->fact[value].maker;
-	const struct step *s = m < 0 ? NULL : &a->p->step[m];
-
-	return s && s->kind == kind && s->part == part && s->bracket < 0 ? m : -1;
-}
-
 /* ---- forward ---- */
-
-/* A sum's two operands change places: a + b is b + a to the last bit. */
-static void operands_swap(struct pass *a, int add)
-{
-	struct step *s = &a->p->step[add];
-	int x = s->in[0];
-
-	reader_unlink(a, add);
-	s->in[0] = s->in[1];
-	s->in[1] = x;
-	reader_link(a, add);
-}
 
 /* A sum of two whose k-th operand `first` makes, then the activation (-1: none). */
 static int join_operand(struct pass *a, int k, int first, int add, int act,
@@ -96,7 +75,8 @@ static void join_act(struct pass *a, int act)
 	int pair[] = { maker_of(a, x, STEP_AFFINE, PART_FORWARD), act };
 
 	if (pair[0] >= 0) {
-		try_steps(a, BRACKET_AFFINE_ACT, pair);
+		if (!join_prologue(a, pair[0], act))
+			try_steps(a, BRACKET_AFFINE_ACT, pair);
 		return;
 	}
 	pair[0] = conv_of(a, x);
@@ -105,7 +85,8 @@ static void join_act(struct pass *a, int act)
 		return;
 	}
 	pair[0] = maker_of(a, x, STEP_ADD, PART_FORWARD);
-	if (pair[0] >= 0 && !join_affines(a, pair[0], act) && !join_convs(a, pair[0], act))
+	if (pair[0] >= 0 && !join_skip(a, pair[0], act) && !join_affines(a, pair[0], act) &&
+	    !join_convs(a, pair[0], act))
 		try_steps(a, BRACKET_ADD_ACT, pair);
 }
 
@@ -137,16 +118,12 @@ static struct readers readers_of(const struct pass *a, int value)
 	return r;
 }
 
-/* What act_dx reads is made again from affine, and act (-1: act_dx reads what the
- * activation read). affine -1: it is read. */
-struct again { int affine, act; };
-
 /* affine and act once more, at the head of a bracket; mask: the place of act_dx. */
 static void copy_forward(struct pass *a, struct trial *t, const struct again *g, int mask)
 {
-	trial_copy(a, t, 0, g->affine);
+	trial_copy(a, t, 0, g->affine, PART_BACKWARD);
 	if (g->act >= 0)
-		trial_copy(a, t, 1, g->act);
+		trial_copy(a, t, 1, g->act, PART_BACKWARD);
 	if (a->b->failed)
 		return;
 	if (g->act >= 0)
@@ -154,45 +131,78 @@ static void copy_forward(struct pass *a, struct trial *t, const struct again *g,
 	t->step[mask].in[1] = t->step[mask - 1].out[0];
 }
 
-static void pair_begin(struct trial *first, struct trial *second, const struct again *g)
+/* The pair of brackets that mask a gradient twice and store it never: one makes the
+ * sums, one dx. */
+static void pair_set(struct pass *a, struct trial *first, struct trial *second,
+		     const int step[3], const struct again *g)
 {
+	int again = g->affine >= 0, at = again + (g->act >= 0);
+
 	trial_begin(first, g->act >= 0 ? BRACKET_AGAIN_SUMS : g->affine >= 0 ?
 		    BRACKET_AGAIN_X_SUMS : BRACKET_ACT_DX_SUMS);
 	trial_begin(second, g->act >= 0 ? BRACKET_AGAIN_BN_DX : g->affine >= 0 ?
 		    BRACKET_AGAIN_X_BN_DX : BRACKET_ACT_DX_BN_DX);
+	trial_set(a, first, at, step[0]);
+	trial_set(a, first, at + 1, step[1]);
+	trial_copy(a, second, at, step[0], PART_BACKWARD);
+	trial_set(a, second, at + 1, step[2]);
+	if (again) {
+		copy_forward(a, first, g, at);
+		copy_forward(a, second, g, at);
+	}
+	if (!a->b->failed)
+		second->step[at + 1].in[0] = second->step[at].out[0];
 }
 
-/*
- * The pair of brackets that mask a gradient twice and store it never: one makes the
- * sums, one dx. 1 if made; where what act_dx reads is made again and the backend takes
- * only the first, that one, which then stores the mask.
- */
+/* Seconds of both, and of the first where the other will not read its mask. */
+static double pair_costs(struct pass *a, struct trial *first, struct trial *second, int bn_dx,
+			 double *of_first)
+{
+	double of_second;
+
+	a->leaves[bn_dx] = 1;
+	*of_first = trial_cost(a, first);
+	a->leaves[bn_dx] = 0;
+	of_second = *of_first < 0 ? -1 : trial_cost(a, second);
+	return of_second < 0 ? -1 : *of_first + of_second;
+}
+
+double pair_cost(struct pass *a, int act_dx, int sums, int bn_dx, const struct again *g)
+{
+	const int step[] = { act_dx, sums, bn_dx };
+	struct trial first, second;
+	double seconds, of_first, alone = 0;
+	int values = a->p->values;
+
+	pair_set(a, &first, &second, step, g);
+	seconds = a->b->failed ? -1 : pair_costs(a, &first, &second, bn_dx, &of_first);
+	a->p->values = values;
+	for (int k = 0; k < 3 && seconds < 0 && alone >= 0; k++) {
+		double one = step_cost(a, step[k]);
+
+		alone = one < 0 ? -1 : alone + one;
+	}
+	return seconds < 0 ? alone : seconds;
+}
+
+/* 1 if made; where what act_dx reads is made again and the backend takes only the first,
+ * that one, which then stores the mask. */
 static int join_pair(struct pass *a, int act_dx, int sums, int bn_dx, const struct again *g)
 {
+	const int step[] = { act_dx, sums, bn_dx };
 	struct trial first, second;
-	int again = g->affine >= 0, at = again + (g->act >= 0), values = a->p->values, fits;
+	int again = g->affine >= 0, at = again + (g->act >= 0), values = a->p->values;
+	double of_first;
 
-	pair_begin(&first, &second, g);
-	trial_set(a, &first, at, act_dx);
-	trial_set(a, &first, at + 1, sums);
-	trial_copy(a, &second, at, act_dx);
-	trial_set(a, &second, at + 1, bn_dx);
-	if (again) {
-		copy_forward(a, &first, g, at);
-		copy_forward(a, &second, g, at);
-	}
+	pair_set(a, &first, &second, step, g);
 	if (a->b->failed)
 		return 0;
-	second.step[at + 1].in[0] = second.step[at].out[0];
-	first.ignore = bn_dx;
-	fits = trial_fits(a, &first);
-	if (fits && trial_fits(a, &second)) {
+	if (pair_costs(a, &first, &second, bn_dx, &of_first) >= 0) {
 		trial_commit(a, &first);
 		trial_commit(a, &second);
 		return 1;
 	}
-	first.ignore = -1;
-	if (fits && again && trial_fits(a, &first)) {
+	if (of_first >= 0 && again && trial_cost(a, &first) >= 0) {
 		trial_commit(a, &first);
 		/* The values of the second's copies are nobody's. */
 		for (int k = 0; k <= at; k++)
@@ -228,6 +238,8 @@ static int join_masked(struct pass *a, int act_dx, const struct readers *r)
 
 	if (x != a->p->step[r->bn_dx].in[1])
 		return 0;
+	if (g.affine >= 0 && g.act >= 0 && join_sums(a, act_dx, r->sums[0], r->bn_dx, &g))
+		return 1;
 	if (g.affine >= 0 && join_pair(a, act_dx, r->sums[0], r->bn_dx, &g))
 		return 1;
 	return join_pair(a, act_dx, r->sums[0], r->bn_dx, &never);
@@ -295,7 +307,7 @@ static void join_gate(struct pass *a, int add)
 	}
 }
 
-static int without_check(const char *list)
+int rewrites_check(const char *list)
 {
 	while (list && *list) {
 		size_t n = strcspn(list, ",");
@@ -309,8 +321,8 @@ static int without_check(const char *list)
 		for (int i = 0; i < BRACKET_KINDS; i++)
 			known |= strcmp(word, bracket_table[i].rewrite) == 0;
 		if (!known)
-			return fail("no rewrite '%s' (pointwise, gradient, recompute, "
-				    "epilogue, fold, winograd, all)", word);
+			return fail("no rewrite '%s' (pointwise, gradient, recompute, epilogue, "
+				    "fold, stats, prologue, skip, sums, winograd, all)", word);
 		list += n + (list[n] == ',');
 	}
 	return 0;
@@ -335,6 +347,9 @@ static void join_all(struct pass *a)
 			else
 				join_act_dx(a, i);
 		}
+	for (int i = 0; i < a->steps && !a->b->failed; i++)
+		if (a->p->step[i].kind == STEP_CONV && a->p->step[i].bracket < 0)
+			join_stats(a, i);
 	for (int i = 0; i < a->steps && !a->b->failed; i++) {
 		if (a->p->step[i].kind != STEP_ADD || a->p->step[i].bracket >= 0)
 			continue;
@@ -350,7 +365,7 @@ int build_brackets(struct build *b)
 	struct pass a = { 0 };
 	int r;
 
-	TRY(without_check(b->p->options.without));
+	TRY(rewrites_check(b->p->options.without));
 	r = pass_init(&a, b);
 	if (!r) {
 		join_all(&a);

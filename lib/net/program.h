@@ -215,7 +215,9 @@ struct target {
 		      struct layout *out);
 	/* Seconds that steps from .. to - 1 would take as one bracket (bracket.h lists all
 	 * that are asked for); < 0: cannot. They stand at the list's end for the question.
-	 * Values written and read only inside are in ARENA_NONE: not stored. */
+	 * Values written and read only inside are in ARENA_NONE: not stored. Or what one step
+	 * takes alone, to weigh brackets with convolutions against; < 0: not known, and no
+	 * such bracket is taken. */
 	double (*cost)(void *dev, const struct program *, int from, int to);
 	/* Chooses the kernel: sets work, own and how (obeying a how that is already there,
 	 * or failing); may ask for packed parameters by program_pack(). Called once for each

@@ -32,6 +32,18 @@ void reader_unlink(struct pass *a, int step)
 	}
 }
 
+/* A sum's two operands change places: a + b is b + a to the last bit. */
+void operands_swap(struct pass *a, int add)
+{
+	struct step *s = &a->p->step[add];
+	int x = s->in[0];
+
+	reader_unlink(a, add);
+	s->in[0] = s->in[1];
+	s->in[1] = x;
+	reader_link(a, add);
+}
+
 static int is_member(const struct trial *t, int step)
 {
 	for (int k = 0; k < t->row->steps; k++)
@@ -68,7 +80,7 @@ static int can_stand(const struct pass *a, const struct trial *t, int key)
 			for (; e >= 0; e = a->next[e]) {
 				int reader = e / STEP_IN;
 
-				if (reader != t->ignore && !is_member(t, reader) &&
+				if (!a->leaves[reader] && !is_member(t, reader) &&
 				    a->key[reader] <= key)
 					return 0;
 			}
@@ -113,7 +125,7 @@ static void find_hidden(const struct pass *a, struct trial *t)
 
 		if (t->member[k] >= 0)
 			for (int e = a->head[v]; e >= 0; e = a->next[e])
-				outside |= !is_member(t, e / STEP_IN) && e / STEP_IN != t->ignore;
+				outside |= !is_member(t, e / STEP_IN) && !a->leaves[e / STEP_IN];
 		if (!outside && t->step[k].kind != STEP_BN_SUMS &&
 		    a->p->value[v].arena == ARENA_WORK)
 			t->hidden[t->hides++] = v;
@@ -126,7 +138,7 @@ static void hide(struct program *p, const struct trial *t, enum arena arena)
 		p->value[t->hidden[i]].arena = arena;
 }
 
-int trial_fits(struct pass *a, struct trial *t)
+double trial_cost(struct pass *a, struct trial *t)
 {
 	struct program *p = a->p;
 	enum part part = t->step[t->row->steps - 1].part;
@@ -135,12 +147,12 @@ int trial_fits(struct pass *a, struct trial *t)
 	for (int k = 0; k < t->row->steps; k++)
 		if (t->step[k].part != part ||
 		    (t->member[k] >= 0 && p->step[t->member[k]].bracket >= 0))
-			return 0;
+			return -1;
 	if (listed(p->options.without, t->row->rewrite) || listed(p->options.without, "all"))
-		return 0;
+		return -1;
 	assert(bracket_is(t->row, t->step));
 	if (find_anchor(a, t))
-		return 0;
+		return -1;
 	find_hidden(a, t);
 	/* The backend sees it at the list's end, as it would stand. */
 	memcpy(p->step + p->steps, t->step, (size_t)t->row->steps * sizeof *t->step);
@@ -149,7 +161,7 @@ int trial_fits(struct pass *a, struct trial *t)
 	seconds = p->target.cost(p->target.dev, p, p->steps - t->row->steps, p->steps);
 	hide(p, t, ARENA_WORK);
 	p->steps -= t->row->steps;
-	return seconds >= 0;
+	return seconds;
 }
 
 void trial_commit(struct pass *a, const struct trial *t)
@@ -179,7 +191,6 @@ void trial_commit(struct pass *a, const struct trial *t)
 void trial_begin(struct trial *t, enum bracket_kind kind)
 {
 	t->row = &bracket_table[kind];
-	t->ignore = -1;
 	t->hides = 0;
 	for (int k = 0; k < BRACKET_STEPS; k++)
 		t->member[k] = -1;
@@ -191,7 +202,7 @@ void trial_set(const struct pass *a, struct trial *t, int k, int step)
 	t->step[k] = a->p->step[step];
 }
 
-void trial_copy(struct pass *a, struct trial *t, int k, int step)
+void trial_copy(struct pass *a, struct trial *t, int k, int step, enum part part)
 {
 	struct program *p = a->p;
 	const struct value *v = &p->value[p->step[step].out[0]];
@@ -204,8 +215,18 @@ void trial_copy(struct pass *a, struct trial *t, int k, int step)
 	t->member[k] = -1;
 	t->step[k] = p->step[step];
 	t->step[k].bracket = -1;
-	t->step[k].part = PART_BACKWARD;
+	t->step[k].part = part;
 	t->step[k].out[0] = out;
+}
+
+int try_cheaper(struct pass *a, struct trial *t, double seconds)
+{
+	double as_one = trial_cost(a, t);
+
+	if (as_one < 0 || as_one >= seconds)
+		return 0;
+	trial_commit(a, t);
+	return 1;
 }
 
 int try_steps(struct pass *a, enum bracket_kind kind, const int *step)
@@ -215,10 +236,39 @@ int try_steps(struct pass *a, enum bracket_kind kind, const int *step)
 	trial_begin(&t, kind);
 	for (int k = 0; k < t.row->steps; k++)
 		trial_set(a, &t, k, step[k]);
-	if (!trial_fits(a, &t))
+	if (trial_cost(a, &t) < 0)
 		return 0;
 	trial_commit(a, &t);
 	return 1;
+}
+
+double step_cost(struct pass *a, int step)
+{
+	return a->p->target.cost(a->p->target.dev, a->p, step, step + 1);
+}
+
+double steps_cost(struct pass *a, enum bracket_kind kind, const int *step)
+{
+	struct trial t;
+	double as_one, alone = 0;
+
+	trial_begin(&t, kind);
+	for (int k = 0; k < t.row->steps; k++) {
+		double seconds = step_cost(a, step[k]);
+
+		trial_set(a, &t, k, step[k]);
+		alone = alone < 0 || seconds < 0 ? -1 : alone + seconds;
+	}
+	as_one = trial_cost(a, &t);
+	return as_one >= 0 && (alone < 0 || as_one < alone) ? as_one : alone;
+}
+
+int maker_of(const struct pass *a, int value, enum step_kind kind, enum part part)
+{
+	int m = value < 0 ? -1 : a->b->fact[value].maker;
+	const struct step *s = m < 0 ? NULL : &a->p->step[m];
+
+	return s && s->kind == kind && s->part == part && s->bracket < 0 ? m : -1;
 }
 
 /* ---- the list ---- */
@@ -270,12 +320,14 @@ int pass_init(struct pass *a, struct build *b)
 	struct program *p = b->p;
 	size_t values = (size_t)p->values, steps = (size_t)p->steps + BRACKET_STEPS;
 
-	/* Copies of a pair, and their results. */
-	for (int i = 0; i < p->steps; i++)
-		if (p->step[i].kind == STEP_ACT_DX) {
-			values += 2 * BRACKET_STEPS;
-			steps += 2 * BRACKET_STEPS;
-		}
+	/* Copies of a pair, or for a convolution, and their results. */
+	for (int i = 0; i < p->steps; i++) {
+		enum step_kind kind = p->step[i].kind;
+		int copies = kind == STEP_ACT_DX ? 3 : kind == STEP_CONV || kind == STEP_CONV_DW;
+
+		values += (size_t)copies * BRACKET_STEPS;
+		steps += (size_t)copies * BRACKET_STEPS;
+	}
 	a->b = b;
 	a->p = p;
 	a->steps = p->steps;
@@ -283,7 +335,8 @@ int pass_init(struct pass *a, struct build *b)
 	a->next = malloc(steps * STEP_IN * sizeof(int));
 	a->key = malloc(steps * sizeof(int));
 	a->inside = calloc(steps, sizeof(int));
-	if (!a->head || !a->next || !a->key || !a->inside)
+	a->leaves = calloc(steps, 1);
+	if (!a->head || !a->next || !a->key || !a->inside || !a->leaves)
 		return fail("program: out of memory");
 	memset(a->head, -1, values * sizeof(int));
 	TRY(program_reserve(p, (int)values, (int)steps));
@@ -300,4 +353,5 @@ void pass_release(struct pass *a)
 	free(a->next);
 	free(a->key);
 	free(a->inside);
+	free(a->leaves);
 }

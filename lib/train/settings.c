@@ -1,6 +1,7 @@
 #include "train/settings.h"
 
 #include "base/fail.h"
+#include "net/bracket.h"
 #include "train/schedule.h"
 
 #include <stddef.h>
@@ -38,6 +39,7 @@ static const struct setting {
 	ROW("sync-bn", FLAG, sync_bn, "0"),
 	ROW("mean", TEXT, mean, NULL),
 	ROW("deviation", TEXT, deviation, NULL),
+	ROW("without", TEXT, without, NULL),
 #undef ROW
 };
 enum { SETTINGS = sizeof(table) / sizeof(table[0]) };
@@ -187,6 +189,8 @@ int settings_check(const struct settings *s)
 	if (strcmp(s->precision, "fp32") && strcmp(s->precision, "bf16") &&
 	    strcmp(s->precision, "auto"))
 		return fail("--precision: '%s' is not fp32, bf16 or auto", s->precision);
+	if (rewrites_check(s->without))
+		return fail_add("--without");
 	if (strcmp(s->optimizer, "momentum") && strcmp(s->optimizer, "sgd"))
 		return fail("--optimizer: '%s' is neither momentum nor sgd", s->optimizer);
 	if (!strcmp(s->optimizer, "sgd") && s->nesterov)

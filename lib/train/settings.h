@@ -16,6 +16,7 @@ struct settings {
 	int64_t batch, seed, steps;
 	double epochs;
 	const char *optimizer, *schedule, *drops, *devices, *precision, *mean, *deviation;
+	const char *without;
 	double lr, momentum, decay, smoothing, factor, warmup, warmup_from, final_lr;
 	int nesterov, sync_bn;
 };
@@ -24,7 +25,8 @@ struct settings {
 void settings_clear(struct settings *);
 
 /* What is not given is taken from a checkpoint's options (an object; NULL: none), then
- * from the defaults; batch, seed, epochs, steps, mean and deviation may stay not given.
+ * from the defaults; batch, seed, epochs, steps, mean, deviation and without may stay not
+ * given.
  * given: a second copy of what the user gave, against which the checkpoint is compared;
  * the names that differ are added to the list changes. Texts of the object are borrowed. */
 void settings_resolve(struct settings *, const json_t *options, json_t *changes);

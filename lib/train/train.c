@@ -190,6 +190,7 @@ static int start_machine(struct run *r)
 		.training = 1, .batch = (int)(r->set.batch / r->machine.count),
 		.devices = r->machine.count, .sync_bn = r->set.sync_bn,
 		.smoothing = r->set.smoothing, .normalise = r->normalise,
+		.without = r->set.without,
 		.optimizer = { strcmp(r->set.optimizer, "sgd") ? r->set.momentum : 0, r->set.decay,
 			       r->set.nesterov } };
 	json_t *devices = machine_describe(&r->machine), *how = NULL, *old = NULL;

@@ -1,6 +1,7 @@
 /*
- * dnn.h by plain loops: any graph has a plan but those with a dilated window, for which
- * the backend's own kernels are tried so.
+ * dnn.h by plain loops: any graph has a plan, in any type, but those with a dilated window,
+ * for which the backend's own kernels are tried so, and those fused ones that cuDNN has for
+ * no type: of groups, and a skip before another window than 1x1.
  */
 #include "emulate.h"
 
@@ -45,6 +46,14 @@ static void put(void *at, enum dtype type, size_t i, double x)
 		((__nv_bfloat16 *)at)[i] = __float2bfloat16_rn((float)x);
 	else
 		((float *)at)[i] = (float)x;
+}
+
+static double rounded(enum dtype type, double x)
+{
+	float one;
+
+	put(&one, type, 0, x);
+	return get(&one, type, 0);
 }
 
 /* ---- the loops ---- */
@@ -120,7 +129,7 @@ static void taps(struct convolve *v, int n, int oy, int ox)
 		}
 }
 
-/* relu(a x + b) in x's place. */
+/* relu(a x + b) in x's place, in x's type. */
 static void prologue(struct convolve *v)
 {
 	const struct dnn_graph *g = v->g;
@@ -131,7 +140,7 @@ static void prologue(struct convolve *v)
 
 		if (g->fuse & DNN_SKIP)
 			x += get(v->at[DNN_Z], g->type, i);
-		v->x[i] = x > 0 ? x : 0;
+		v->x[i] = rounded(g->type, x > 0 ? x : 0);
 	}
 	if (g->fuse & DNN_SKIP)
 		write(v->at[DNN_T], g->type, v->x);
@@ -251,7 +260,10 @@ const struct dnn_plan *dnn_plan(struct dnn *, const struct dnn_graph *g, const c
 {
 	struct dnn_plan *p;
 
-	if (g->window.dilation[0] > 1 || g->window.dilation[1] > 1) {
+	int wide = g->window.k[0] > 1 || g->window.k[1] > 1;
+
+	if (g->window.dilation[0] > 1 || g->window.dilation[1] > 1 ||
+	    (g->fuse && g->groups > 1) || (g->fuse & DNN_SKIP && wide)) {
 		fail("emulated: no engine");
 		return NULL;
 	}

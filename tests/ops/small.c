@@ -307,6 +307,27 @@ static int fill(struct build *build, void *context)
 
 static char seen[2048] = ", ";
 
+/* A convolution alone costs most, brackets least. */
+static double eager_cost(void *dev, const struct program *p, int from, int to)
+{
+	int conv = 0;
+
+	if (backend_find(p->target.name)->target(dev).cost(dev, p, from, to) < 0)
+		return -1;
+	for (int i = from; i < to; i++)
+		conv |= p->step[i].kind == STEP_CONV || p->step[i].kind == STEP_CONV_DX ||
+			p->step[i].kind == STEP_CONV_DW;
+	return to > from + 1 ? 1e-6 : conv ? 1 : 1e-3;
+}
+
+struct target small_target(const struct backend *b, struct device *dev)
+{
+	struct target t = b->target(dev);
+
+	t.cost = eager_cost;
+	return t;
+}
+
 static void note_brackets(const struct program *p)
 {
 	int i, first, last;
@@ -348,7 +369,7 @@ struct bound *small_bind(struct small *s, const struct small_setup *setup)
 		bound_free(b);
 		return NULL;
 	}
-	target = b->backend->target(b->dev);
+	target = small_target(b->backend, b->dev);
 	graph_of(b);
 	b->p = program_of(&b->graph, &options, &target, fill, b);
 	if (!b->p || (s->devices == 1 && b->backend->bind(b->dev, b->p, NULL))) {

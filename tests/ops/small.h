@@ -142,6 +142,10 @@ int small_backend(const char *name);
  * environment has OPS_DEVICE (as cuda:0:fp32), "cpu" means that device, here and above. */
 struct device *small_open(const char *name, int threads, const struct backend **);
 
+/* What program_make() is given for a device. Brackets are taken wherever the backend can:
+ * not speed is tried here. */
+struct target small_target(const struct backend *, struct device *);
+
 /* Names of brackets run since the start, each between ", " and ", ". */
 const char *small_brackets(void);
 

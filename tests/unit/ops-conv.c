@@ -225,7 +225,7 @@ static void tails(void **state)
 		}
 	assert_int_equal(bad, 0);
 	for (int i = 0; i < BRACKET_KINDS; i++)
-		if (bracket_table[i].step[0] == STEP_CONV) {
+		if (!strcmp(bracket_table[i].rewrite, "epilogue")) {
 			char name[64];
 
 			snprintf(name, sizeof name, ", %s, ", bracket_table[i].name);

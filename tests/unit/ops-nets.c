@@ -7,177 +7,20 @@
  * the largest; batch norm over 16 numbers may multiply that by its slope, here up to
  * ten; Winograd by another ten.
  */
-#include "on_backend.h"
-#include "program_nets.h"
-
-#include "base/rng.h"
-#include "dev/dev.h"
+#include "net_run.h"
 
 #include <pthread.h>
-
-enum { CLASSES = 5, BATCH = 4 };
-
-#define TOLERANCE 2e-4
 
 static const struct { const char *name, *text; int normalises; } nets[] = {
 	{ "small", small_net, 1 }, { "mbconv", mbconv_net, 1 }, { "cat", cat_net, 1 },
 	{ "shared", shared_net, 1 }, { "preact", preact_net, 1 },
 	{ "efficient", efficient_net, 1 }, { "next", next_net, 0 }, { "moving", moving_net, 1 },
-	{ "cells", cells_net, 1 },
+	{ "cells", cells_net, 1 }, { "bottle", bottle_net, 1 }, { "twice", twice_net, 1 },
 	{ "plain", "input 12 12 3\n"
 	  "net = a: conv 3 20 bias=yes | relu | maxpool 2 | b: conv 3 16 2 bias=yes | relu\n"
 	  "    | dropout 0.3 | fc: linear classes\n", 0 },
 };
 enum { NETS = sizeof nets / sizeof *nets };
-
-#define MUST(x) do { if ((x) < 0) fail_msg("%s: %s", #x, fail_why()); } while (0)
-
-/* One device of a run, with its program. */
-struct run {
-	const struct backend *b;
-	struct device *dev;
-	struct program *p;
-	int status;
-	char why[FAIL_MAX];
-};
-
-static void put_params(struct run *r)
-{
-	const struct graph *g = r->p->graph;
-
-	for (int i = 0; i < g->params; i++) {
-		const struct param *m = &g->param[i];
-		int64_t n = param_numbers(m);
-		float *w = malloc((size_t)n * sizeof *w);
-		struct rng rng;
-
-		rng_init(&rng, 7, (uint64_t)i, "parameter");
-		for (int64_t k = 0; k < n; k++) {
-			double x = rng_normal(&rng), still = strstr(m->name, "var") ? 1 : 0;
-
-			w[k] = (float)(m->class == PARAM_WEIGHT ?
-				       x * 1.5 / sqrt((double)n / m->dim[0]) :
-				       m->class == PARAM_GAIN ? 1 + 0.3 * x :
-				       m->class == PARAM_BIAS ? 0.3 * x : still);
-		}
-		MUST(r->b->put(r->dev, r->p, r->p->master[i], w));
-		free(w);
-	}
-}
-
-/* Sample k of the device is number first + k * stride of an endless row. */
-static void put_input(struct run *r, int first, int stride, int count)
-{
-	const struct graph *g = r->p->graph;
-	int batch = r->p->options.batch, size = g->input.h * g->input.w * g->input.c;
-	unsigned char *pixels = malloc((size_t)batch * (size_t)size);
-	int32_t labels[2 * BATCH];
-	float shares[2 * BATCH];
-	struct control c = { .seed = 5, .position = (uint64_t)first, .stride = (uint64_t)stride,
-			     .step = 5, .lr = 0.1, .count = count };
-
-	for (int n = 0; n < batch; n++) {
-		struct rng rng;
-
-		rng_init(&rng, 9, (uint64_t)(first + n * stride), "sample");
-		for (int k = 0; k < size; k++)
-			pixels[n * size + k] = (unsigned char)rng_below(&rng, 256);
-		labels[2 * n] = (int32_t)rng_below(&rng, CLASSES);
-		labels[2 * n + 1] = (int32_t)rng_below(&rng, CLASSES);
-		shares[2 * n] = 0.7f;
-		shares[2 * n + 1] = 0.3f;
-	}
-	MUST(r->b->put(r->dev, r->p, r->p->pixels, pixels));
-	MUST(r->b->put(r->dev, r->p, r->p->labels, labels));
-	MUST(r->b->put(r->dev, r->p, r->p->shares, shares));
-	MUST(r->b->put(r->dev, r->p, r->p->control, &c));
-	free(pixels);
-}
-
-static void run_open(struct run *r, const char *backend)
-{
-	memset(r, 0, sizeof *r);
-	r->dev = small_open(backend, strcmp(backend, "ref") ? 2 : 1, &r->b);
-	assert_non_null(r->dev);
-}
-
-static void run_make(struct run *r, const struct graph *g, const struct program_options *o)
-{
-	struct target t = r->b->target(r->dev);
-
-	r->p = program_make(g, o, &t);
-	if (!r->p)
-		fail_msg("%s", fail_why());
-	MUST(program_check(r->p));
-	MUST(r->b->bind(r->dev, r->p, NULL));
-	put_params(r);
-	MUST(r->b->run(r->dev, r->p, r->p->begin[PART_PACK], r->p->begin[PARTS]));
-}
-
-static void run_close(struct run *r)
-{
-	program_free(r->p);
-	r->b->close(r->dev);
-}
-
-static void *run_step(void *arg)
-{
-	struct run *r = arg;
-
-	r->status = r->b->run(r->dev, r->p, 0, r->p->begin[PARTS]);
-	if (!r->status)
-		r->status = r->b->wait(r->dev);
-	strcpy(r->why, r->status ? fail_why() : "");
-	return NULL;
-}
-
-static float *get(struct run *r, int value, size_t *numbers)
-{
-	const struct value *v = &r->p->value[value];
-	float *x;
-
-	*numbers = (size_t)v->n * (size_t)v->h * (size_t)v->w * (size_t)v->c;
-	x = malloc(*numbers * sizeof *x);
-	MUST(r->b->get(r->dev, r->p, value, x));
-	return x;
-}
-
-/* The difference as a share of the largest, or of least. */
-static double apart(struct run *a, int x, struct run *b, int y, double least)
-{
-	size_t n, i;
-	float *v = get(a, x, &n), *w = get(b, y, &n);
-	double most = least, worst = 0;
-
-	for (i = 0; i < n; i++)
-		most = fmax(most, fabs(w[i]));
-	for (i = 0; i < n; i++)
-		worst = fmax(worst, isfinite(v[i]) ? fabs((double)v[i] - w[i]) : INFINITY);
-	free(v);
-	free(w);
-	return worst / most;
-}
-
-/* Gradients that are zero but for rounding (before a batch norm, of a bias) count
- * against 1e-2. */
-static int same_step(const char *net, struct run *a, struct run *b)
-{
-	const struct graph *g = a->p->graph;
-	int i, bad = 0;
-
-	for (i = 0; i < g->params; i++) {
-		double d = apart(a, a->p->master[i], b, b->p->master[i], 1e-2);
-		double e = a->p->gradient[i] < 0 ? 0 :
-			apart(a, a->p->gradient[i], b, b->p->gradient[i], 1e-2);
-
-		if (!(d <= TOLERANCE && e <= TOLERANCE)) {
-			print_error("%s: %s: parameter %.2g, gradient %.2g apart\n", net,
-				    g->param[i].name, d, e);
-			bad++;
-		}
-	}
-	return bad;
-}
 
 static int against_ref(const char *backend, int net, const char *without)
 {
@@ -205,7 +48,7 @@ static int against_ref(const char *backend, int net, const char *without)
 			print_error("%s: losses differ\n", where);
 			bad++;
 		}
-		bad += same_step(where, &run, &ref);
+		bad += same_step(where, &run, &ref, TOLERANCE);
 	}
 	run_close(&ref);
 	run_close(&run);
@@ -337,7 +180,7 @@ static int two_against_one(const char *backend, int net)
 	together(two, 2);
 	if (one.status || two[0].status || two[1].status)
 		fail_msg("%s %s %s", one.why, two[0].why, two[1].why);
-	bad = same_step(nets[net].name, &two[0], &one);
+	bad = same_step(nets[net].name, &two[0], &one, TOLERANCE);
 	for (i = 0; i < g->params; i++)
 		bad += apart(&two[0], two[0].p->master[i], &two[1], two[1].p->master[i], 1) != 0;
 	run_close(&one);

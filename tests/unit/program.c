@@ -17,6 +17,8 @@ static const struct { const char *name, *text, *set; int batch; } nets[] = {
 	{ "next", next_net, NULL, 2 },
 	{ "moving", moving_net, NULL, 2 },
 	{ "cells", cells_net, NULL, 2 },
+	{ "bottle", bottle_net, NULL, 2 },
+	{ "twice", twice_net, NULL, 2 },
 };
 enum { NETS = sizeof nets / sizeof *nets };
 
@@ -26,8 +28,11 @@ static const struct fake fakes[] = {
 	{ .blocked = 1, .packs = 1, .works = 1 },
 	{ .blocked = 1, .brackets = ~0, .packs = 1, .works = 1 },
 	{ .blocked = 1, .some = 1, .brackets = ~0, .packs = 1, .works = 1 },
-	{ .brackets = ~(1 << BRACKET_AGAIN_BN_DX) },
-	{ .brackets = ~(1 << BRACKET_AGAIN_SUMS | 1 << BRACKET_ADD_ACT_DX_SUMS_SUMS) },
+	{ .brackets = ~FAKE_CONVS },
+	{ .blocked = 1, .some = 1, .brackets = ~FAKE_CONVS, .packs = 1, .works = 1 },
+	{ .brackets = ~(1 << BRACKET_AGAIN_BN_DX | FAKE_CONVS) },
+	{ .brackets = ~(1 << BRACKET_AGAIN_SUMS | 1 << BRACKET_ADD_ACT_DX_SUMS_SUMS | FAKE_CONVS) },
+	{ .brackets = ~(1 << BRACKET_ACT_CONV_DW | 1 << BRACKET_SKIP_CONV_STATS), .packs = 1 },
 };
 
 static void plans_hold(void **state)
@@ -245,7 +250,7 @@ static void input_has_no_gradient(void **state)
 static void brackets_are_drawn(void **state)
 {
 	struct graph *g = net_of(resnet_net, "depth=50", "classes=10");
-	struct fake f = { .brackets = ~0 };
+	struct fake f = { .brackets = ~FAKE_CONVS };
 	struct program_options o = options_of(1, 2);
 	struct program *p = checked(g, &o, &f);
 
@@ -269,14 +274,14 @@ static void brackets_are_drawn(void **state)
 	program_free(p);
 
 	/* of the pair only the first: the mask is stored */
-	f = (struct fake){ .brackets = ~(1 << BRACKET_AGAIN_BN_DX) };
+	f = (struct fake){ .brackets = ~(1 << BRACKET_AGAIN_BN_DX | FAKE_CONVS) };
 	p = checked(g, &o, &f);
 	assert_int_equal(count_brackets(p, BRACKET_AGAIN_SUMS), 33);
 	assert_int_equal(count_brackets(p, BRACKET_ACT_DX_BN_DX), 0);
 	program_free(p);
 
 	/* without recomputation: the same pair, reading y */
-	f = (struct fake){ .brackets = ~0 };
+	f = (struct fake){ .brackets = ~FAKE_CONVS };
 	o.without = "recompute";
 	p = checked(g, &o, &f);
 	assert_int_equal(count_brackets(p, BRACKET_ACT_DX_SUMS), 34);
@@ -305,6 +310,96 @@ static void brackets_are_drawn(void **state)
 	p = checked(g, &o, &f);
 	assert_int_equal(count_brackets(p, BRACKET_AFFINE_ADD), 2);
 	assert_int_equal(count_brackets(p, BRACKET_ADD_SUMS), 1);
+	program_free(p);
+	graph_free(g);
+}
+
+/* Activations that only convolutions read are stored nowhere. */
+static int stored_acts(const struct program *p)
+{
+	int n = 0;
+
+	for (int i = 0; i < p->begin[PART_BACKWARD]; i++)
+		n += p->step[i].kind == STEP_ACT && program_stored(p, p->step[i].out[0]) == 0;
+	return n;
+}
+
+static void convolutions_are_joined(void **state)
+{
+	struct graph *g = net_of(resnet_net, "depth=50", "classes=10");
+	struct fake f = { .brackets = ~0 };
+	struct program_options o = options_of(1, 2);
+	struct program *p = checked(g, &o, &f);
+
+	(void)state;
+	/* of 33 the stem's is read by a pool; of 12 sums the last by a pool; 4 have two affines */
+	assert_int_equal(count_brackets(p, BRACKET_ACT_CONV_STATS), 32);
+	assert_int_equal(count_brackets(p, BRACKET_ACT_CONV_DW), 32);
+	assert_int_equal(count_brackets(p, BRACKET_CONV_DX_SUMS), 32);
+	assert_int_equal(count_brackets(p, BRACKET_SKIP_CONV_STATS), 11);
+	assert_int_equal(count_brackets(p, BRACKET_CONV_STATS), 10);
+	assert_int_equal(count_brackets(p, BRACKET_AFFINE_ACT), 1);
+	assert_int_equal(count_brackets(p, BRACKET_AFFINE_ADD_ACT), 1);
+	assert_int_equal(count_brackets(p, BRACKET_AGAIN_SUMS), 1);
+	assert_int_equal(stored_acts(p), 17);
+	program_free(p);
+
+	/* one gradient of weights that has to read it, and it is stored for all */
+	f.brackets = ~(1 << BRACKET_ACT_CONV_DW);
+	p = checked(g, &o, &f);
+	assert_int_equal(count_brackets(p, BRACKET_ACT_CONV_STATS), 0);
+	assert_int_equal(count_brackets(p, BRACKET_AFFINE_ACT), 33);
+	assert_int_equal(stored_acts(p), 49);
+	program_free(p);
+
+	/* each by its name */
+	f.brackets = ~0;
+	o.without = "stats";
+	p = checked(g, &o, &f);
+	assert_int_equal(count_steps(p, STEP_STATS, -1), 53);
+	assert_int_equal(count_brackets(p, BRACKET_ACT_CONV), 32);
+	assert_int_equal(count_brackets(p, BRACKET_SKIP_CONV), 11);
+	assert_int_equal(count_brackets(p, BRACKET_CONV_STATS), 0);
+	program_free(p);
+	o.without = "prologue,sums,skip";
+	p = checked(g, &o, &f);
+	assert_int_equal(count_brackets(p, BRACKET_CONV_STATS), 53);
+	assert_int_equal(count_brackets(p, BRACKET_AGAIN_BN_DX), 33);
+	assert_int_equal(count_brackets(p, BRACKET_AFFINE_ADD_ACT), 12);
+	program_free(p);
+	/* the slope is not made again: it is read */
+	o.without = "sums,recompute";
+	p = checked(g, &o, &f);
+	assert_int_equal(count_brackets(p, BRACKET_ACT_CONV_STATS), 0);
+	program_free(p);
+
+	/* no gain, no bracket */
+	o.without = NULL;
+	f.slow = 1;
+	p = checked(g, &o, &f);
+	assert_int_equal(count_brackets(p, BRACKET_CONV_STATS), 0);
+	assert_int_equal(count_brackets(p, BRACKET_ACT_CONV_STATS), 0);
+	assert_int_equal(count_brackets(p, BRACKET_SKIP_CONV_STATS), 0);
+	assert_int_equal(count_brackets(p, BRACKET_CONV_DX_SUMS), 0);
+	assert_int_equal(count_brackets(p, BRACKET_AFFINE_ACT), 33);
+	program_free(p);
+	graph_free(g);
+
+	/* what dropout reads, and what has a sum of gradients, is stored */
+	g = net_of(twice_net, NULL, "classes=10");
+	f.slow = 0;
+	p = checked(g, &o, &f);
+	assert_int_equal(count_brackets(p, BRACKET_ACT_CONV_STATS), 3);
+	assert_int_equal(stored_acts(p), 5);
+	program_free(p);
+	graph_free(g);
+
+	/* before a sum there are no statistics; the sum has no activation */
+	g = net_of(preact_net, NULL, "classes=10");
+	p = checked(g, &o, &f);
+	assert_int_equal(count_brackets(p, BRACKET_ACT_CONV_STATS), 2);
+	assert_int_equal(count_brackets(p, BRACKET_ACT_CONV), 2);
+	assert_int_equal(count_brackets(p, BRACKET_SKIP_CONV_STATS), 0);
 	program_free(p);
 	graph_free(g);
 }
@@ -528,6 +623,7 @@ int main(void)
 		cmocka_unit_test(gradients_are_sums),
 		cmocka_unit_test(input_has_no_gradient),
 		cmocka_unit_test(brackets_are_drawn),
+		cmocka_unit_test(convolutions_are_joined),
 		cmocka_unit_test(layouts_are_joined),
 		cmocka_unit_test(update_walks_segments),
 		cmocka_unit_test(refusals),

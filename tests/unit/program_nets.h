@@ -82,6 +82,26 @@ static const char preact_net[] =
 	"net = first: bn | stem: conv 3 8 | u1: unit 8 | u2: unit 8 | last: bn | relu | avgpool\n"
 	"    | fc: linear classes\n";
 
+/* Bottlenecks: 1x1 before and behind 3x3, with a projected skip, a strided one and two
+ * that are none. */
+static const char bottle_net[] =
+	"input 8 8 3\n"
+	"def skip c s       = if s != 1 or C != c then downsample: [conv 1 c s | bn]\n"
+	"def bottleneck c s = sum (conv1: conv 1 c | bn1: bn | relu | conv2: conv 3 c s | bn2: bn\n"
+	"                         | relu | conv3: conv 1 2*c | bn3: bn) (skip 2*c s) | relu\n"
+	"net = stem: [conv 3 8 | bn | relu] | layer1: [bottleneck 8 1 | bottleneck 8 1]\n"
+	"    | layer2: [bottleneck 12 2 | bottleneck 12 1] | avgpool | fc: linear classes\n";
+
+/* An activation that two convolutions read, one with shared weights, one that dropout
+ * reads, one before a convolution with bias and without batch norm behind it. */
+static const char twice_net[] =
+	"input 8 8 3\n"
+	"def g = shared gate: [conv 3 8]\n"
+	"def unit c s = [n1: bn | relu | sum (c1: conv 3 c s | n2: bn | relu | dropout 0.2\n"
+	"               | c2: conv 3 c) (down: conv 1 c s)]\n"
+	"net = stem: conv 3 8 | u1: unit 8 1 | b: bn | relu | g | n3: bn | relu | g | n4: bn | relu\n"
+	"    | c3: conv 3 9 bias=yes | u2: unit 10 2 | last: bn | relu | avgpool | fc: linear classes\n";
+
 /* Slopes that do not follow from results, gates, whole branches dropped. */
 static const char efficient_net[] =
 	"input 8 8 3\n"
@@ -138,11 +158,20 @@ static struct graph *net_of(const char *text, const char *set, const char *class
 	return g;
 }
 
+/* Brackets with convolutions. */
+enum {
+	FAKE_CONVS = 1 << BRACKET_CONV_STATS | 1 << BRACKET_ACT_CONV |
+		     1 << BRACKET_ACT_CONV_STATS | 1 << BRACKET_ACT_CONV_DW |
+		     1 << BRACKET_SKIP_CONV | 1 << BRACKET_SKIP_CONV_STATS |
+		     1 << BRACKET_CONV_DX_SUMS
+};
+
 /* What the target does: */
 struct fake {
 	int blocked;            /* wants blocks of 16 where there are more than 4 channels */
 	int some;               /* but plain layouts for every third convolution */
 	int brackets;           /* takes brackets; a mask of 1 << enum bracket_kind */
+	int slow;               /* those with convolutions take as long as their parts */
 	int packs, works;       /* packs weights; asks for workspaces */
 	int asked, prepared;
 };
@@ -191,10 +220,14 @@ static double fake_cost(void *dev, const struct program *p, int from, int to)
 {
 	struct fake *f = dev;
 	struct bracket_view view;
-	const struct bracket *row = bracket_find(p, from, to, &view);
+	const struct bracket *row = to > from + 1 ? bracket_find(p, from, to, &view) : NULL;
 
+	if (to == from + 1)
+		return 1e-6;
 	assert_non_null(row);
-	return f->brackets >> row->kind & 1 ? 1e-6 : -1;
+	if (!(f->brackets >> row->kind & 1))
+		return -1;
+	return f->slow && view.conv ? 1e-6 * row->steps : 1e-6;
 }
 
 static int fake_prepare(void *dev, struct program *p, int step)

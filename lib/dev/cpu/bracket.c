@@ -70,9 +70,11 @@ double cpu_cost(void *arg, const struct program *p, int from, int to)
 	const struct value *like;
 	int passes = 0, from_outside;
 
-	if (bracket_find(p, from, to, &v) && v.conv)
-		return conv_bracket_fits(dev, p, from, &v) ? 0 : -1;
-	if (!bracket_find(p, from, to, &v) || hidden_stored(p, &v) || !alike(dev, p, &v, &like))
+	if (!bracket_find(p, from, to, &v))
+		return -1;
+	if (v.conv)
+		return bracket_is_epilogue(&v) && conv_bracket_fits(dev, p, from, &v) ? 0 : -1;
+	if (hidden_stored(p, &v) || !alike(dev, p, &v, &like))
 		return -1;
 	/* what is read and written, at what memory gives */
 	for (from_outside = from; from_outside < to; from_outside++) {

@@ -2,7 +2,7 @@
 #include "net/bracket.h"
 
 #include "base/fail.h"
-#include "dev/cuda/cuda.h"
+#include "dev/cuda/conv.h"
 
 #include <assert.h>
 
@@ -71,7 +71,8 @@ static const struct value *conv_like(const struct device *dev, const struct prog
 static const struct value *bracket_like(const struct device *dev, const struct program *p,
 					int from, int to, struct bracket_view *v)
 {
-	if (!bracket_find(p, from, to, v) || hidden_stored(p, v))
+	if (!bracket_find(p, from, to, v) || (v->conv && !bracket_is_epilogue(v)) ||
+	    hidden_stored(p, v))
 		return NULL;
 	if ((v->act && act_code(v->act) == ACT_NONE) ||
 	    (v->act_dx && act_code(v->act_dx) == ACT_NONE))
@@ -79,10 +80,10 @@ static const struct value *bracket_like(const struct device *dev, const struct p
 	return v->conv ? conv_like(dev, p, v) : alike(dev, p, v);
 }
 
-double cuda_cost(void *arg, const struct program *p, int from, int to)
+double bracket_cost(const struct device *dev, const struct program *p, int from, int to)
 {
 	struct bracket_view v;
-	const struct value *like = bracket_like(arg, p, from, to, &v);
+	const struct value *like = bracket_like(dev, p, from, to, &v);
 	int passes = 0;
 
 	if (!like)
@@ -96,7 +97,7 @@ double cuda_cost(void *arg, const struct program *p, int from, int to)
 				  value_stored(p, s->in[k]);
 		passes += s->kind != STEP_BN_SUMS && value_stored(p, s->out[0]);
 	}
-	return passes * (double)like->bytes / 3e12;
+	return pass_cost(passes * (double)like->bytes);
 }
 
 /* ---- forward ---- */
@@ -190,6 +191,8 @@ int bracket_prepare(struct device *dev, struct program *p, int from, int to)
 	const struct value *like = bracket_like(dev, p, from, to, &v);
 	struct bracket_own *own;
 
+	if (v.conv && !bracket_is_epilogue(&v))
+		return fused_prepare(dev, p, from, to, &v);
 	if (!like)
 		return fail("cuda: steps %d to %d: no such bracket here", from, to - 1);
 	if ((int64_t)like->n * like->h * like->w > INT32_MAX)

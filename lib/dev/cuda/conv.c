@@ -7,24 +7,13 @@
  * Linear layers are convolutions whose window is all of the input: 1x1 over the pixels'
  * channels one after the other, which is the same memory.
  */
-#include "dev/cuda/cuda.h"
+#include "dev/cuda/conv.h"
 
 #include "base/bytes.h"
 #include "base/fail.h"
 #include "net/bracket.h"
 
 #include <assert.h>
-
-struct conv_own {
-	struct own own;
-	enum dnn_kind kind;
-	const struct dnn_plan *plan;    /* NULL: own kernels */
-	struct dnn_graph graph;
-	struct own_conv conv;
-	struct filters filters;
-	size_t packed;                  /* bytes of the weights' tensor, and of its gradient */
-	struct epilogue { int y, add; enum act_code act; } after;       /* forward; add -1: none */
-};
 
 /* Values of the input's and of the output's side. */
 static void sides(const struct step *s, int *x, int *y)
@@ -63,8 +52,7 @@ static void shapes_set(const struct device *dev, struct conv_own *o, const struc
 		    (size_t)o->conv.w_in * dtype_bytes(dev->type);
 }
 
-/* cuDNN's view of it. 0 where it has none: channels of groups that padding would tear
- * apart, windows that hang over their padding. */
+/* cuDNN's view of it. */
 static int graph_set(const struct device *dev, struct conv_own *o, const struct conv_attr *a)
 {
 	struct dnn_graph *g = &o->graph;
@@ -96,6 +84,17 @@ static int graph_set(const struct device *dev, struct conv_own *o, const struct 
 			return 0;
 	}
 	return 1;
+}
+
+int conv_describe(const struct device *dev, const struct program *p, const struct step *s,
+		  struct conv_own *o)
+{
+	int x, y;
+
+	sides(s, &x, &y);
+	o->kind = s->kind == STEP_CONV ? DNN_FORWARD : s->kind == STEP_CONV_DX ? DNN_DX : DNN_DW;
+	shapes_set(dev, o, s->attr, &p->value[x], &p->value[y]);
+	return graph_set(dev, o, s->attr);
 }
 
 /* ---- what is done to sums before they are kept: act(sum + bias + add) ---- */
@@ -210,15 +209,12 @@ static int prepare(struct device *dev, struct program *p, int step, const struct
 {
 	struct step *s = &p->step[step];
 	struct conv_own *o = own_add(p, s, sizeof *o, conv_run);
-	int x, y, shaped;
+	int shaped;
 
 	if (!o)
 		return -1;
-	sides(s, &x, &y);
-	o->kind = s->kind == STEP_CONV ? DNN_FORWARD : s->kind == STEP_CONV_DX ? DNN_DX : DNN_DW;
+	shaped = conv_describe(dev, p, s, o);
 	o->after = epilogue_of(s, v);
-	shapes_set(dev, o, s->attr, &p->value[x], &p->value[y]);
-	shaped = graph_set(dev, o, s->attr);
 	o->graph.fuse = epilogue_fuse(p, s, o);
 	TRY(plan_choose(dev, s, o, shaped));
 	s->work = o->plan ? dnn_plan_work(o->plan) : 0;

@@ -119,6 +119,10 @@ enum act_code act_code(const struct step *);
 int cuda_layout(void *dev, const struct program *, int step, struct layout *in,
 		struct layout *out);
 double cuda_cost(void *dev, const struct program *, int from, int to);
+/* Seconds that own kernels take to move so many bytes. */
+double pass_cost(double bytes);
+/* bracket.c: of a bracket without a convolution; < 0: cannot. */
+double bracket_cost(const struct device *, const struct program *, int from, int to);
 
 int bracket_prepare(struct device *, struct program *, int from, int to);
 int conv_prepare(struct device *, struct program *, int step);

@@ -23,7 +23,7 @@ struct made {
 struct dnn_plan {
 	struct dnn_plan *next;
 	struct dnn_graph graph;
-	descriptor plan;
+	descriptor plan;        /* NULL: there is none, and "" need not ask again */
 	size_t work;
 	int first;              /* the one that "" asks for */
 	char how[STEP_HOW];
@@ -635,14 +635,35 @@ static int plans_make(struct dnn *d, const struct dnn_graph *g, const char *how,
 	return count;
 }
 
+/* A graph without an engine: asking takes milliseconds, and brackets ask often. */
+static void none_keep(struct dnn *d, const struct dnn_graph *g)
+{
+	struct dnn_plan *p = calloc(1, sizeof *p);
+
+	if (!p)
+		return;
+	p->graph = *g;
+	p->first = 1;
+	p->next = d->plan;
+	d->plan = p;
+}
+
 const struct dnn_plan *dnn_plan(struct dnn *d, const struct dnn_graph *g, const char *how)
 {
 	const struct dnn_plan *p;
 
 	for (p = d->plan; p; p = p->next)
 		if (graphs_same(&p->graph, g) && (*how ? !strcmp(p->how, how) : p->first))
-			return p;
-	return plans_make(d, g, how, &p, 1) < 1 ? NULL : p;
+			break;
+	if (p && !p->plan)
+		fail("cuDNN: no engine for it here");
+	if (p)
+		return p->plan ? p : NULL;
+	if (plans_make(d, g, how, &p, 1) > 0)
+		return p;
+	if (!*how)
+		none_keep(d, g);
+	return NULL;
 }
 
 int dnn_plans(struct dnn *d, const struct dnn_graph *g, const struct dnn_plan **plan, int most)
@@ -713,7 +734,8 @@ void dnn_close(struct dnn *d)
 		struct dnn_plan *p = d->plan;
 
 		d->plan = p->next;
-		d->v->unmake(p->plan);
+		if (p->plan)
+			d->v->unmake(p->plan);
 		free(p);
 	}
 	while (d->made) {

@@ -150,13 +150,19 @@ void backward_dx_start(cudaStream_t, struct span, const struct backward_pass *, 
 /* g alone. */
 void backward_mask_start(cudaStream_t, struct span, const struct backward_pass *);
 
-/* 1 / sqrt(variance + eps) from m's second row; c numbers. */
-void invstd_start(cudaStream_t, const float *m, int m_pad, int c, double eps, float *invstd);
+/* A batch norm from its statistics and a and b: invstd = 1 / sqrt(variance + eps), gain =
+ * a / invstd, bias = b + a mean; pad numbers each, zero from c on. */
+struct norm_rows {
+	const float *m, *ab;
+	int m_pad, ab_pad, c, pad;
+	double eps;
+	float *invstd, *gain, *bias;
+};
+void norm_rows_start(cudaStream_t, const struct norm_rows *);
 /* s, dgain, dbias from sums that a library made. */
 void sums_take_start(cudaStream_t, const float *dgain, const float *dbias, int c, struct sums_out);
-/* fp32 to another type, n numbers; NULL: ones (gain that is absent) or, as 0, zeros. */
+/* fp32 to another type, n numbers. */
 void cast_start(cudaStream_t, const float *from, void *to, enum dtype type, int n);
-void fill_start(cudaStream_t, float *to, float with, int n);
 
 /* Of all devices: parts is rows 2 of m_pad for each. */
 void sync_stats_start(cudaStream_t, const float *parts, int devices, float *m, int m_pad);

@@ -296,18 +296,22 @@ extern "C" void track_start(cudaStream_t stream, const float *m, int m_pad, int 
 	       (const struct control_of *)control);
 }
 
-__global__ void invstd_kernel(const float *variance, int c, double eps, float *invstd)
+__global__ void norm_rows_kernel(struct norm_rows r)
 {
-	int i = blockIdx.x * THREADS + threadIdx.x;
+	int i = blockIdx.x * THREADS + threadIdx.x, in = i < r.c;
+	double deviation;
 
-	if (i < c)
-		invstd[i] = (float)(1 / sqrt(variance[i] + eps));
+	if (i >= r.pad)
+		return;
+	deviation = in ? sqrt(r.m[r.m_pad + i] + r.eps) : 0;
+	r.invstd[i] = in ? (float)(1 / deviation) : 0;
+	r.gain[i] = in ? (float)(r.ab[i] * deviation) : 0;
+	r.bias[i] = in ? (float)(r.ab[r.ab_pad + i] + (double)r.ab[i] * r.m[i]) : 0;
 }
 
-extern "C" void invstd_start(cudaStream_t stream, const float *m, int m_pad, int c, double eps,
-			     float *invstd)
+extern "C" void norm_rows_start(cudaStream_t stream, const struct norm_rows *r)
 {
-	LAUNCH(invstd_kernel, blocks_for(c), THREADS, stream, m + m_pad, c, eps, invstd);
+	LAUNCH(norm_rows_kernel, blocks_for(r->pad), THREADS, stream, *r);
 }
 
 __global__ void sums_take_kernel(const float *dgain, const float *dbias, int c,
@@ -342,19 +346,6 @@ template <typename T> __global__ void cast_kernel(const float *from, T *to, int 
 extern "C" void cast_start(cudaStream_t stream, const float *from, void *to, enum dtype type, int n)
 {
 	BY_TYPE(type, T, LAUNCH(cast_kernel<T>, blocks_for(n), THREADS, stream, from, (T *)to, n));
-}
-
-__global__ void fill_kernel(float *to, float with, int n)
-{
-	int i = blockIdx.x * THREADS + threadIdx.x;
-
-	if (i < n)
-		to[i] = with;
-}
-
-extern "C" void fill_start(cudaStream_t stream, float *to, float with, int n)
-{
-	LAUNCH(fill_kernel, blocks_for(n), THREADS, stream, to, with, n);
 }
 
 /* Variances about means that differ: that of all together is the mean of
