@@ -2,6 +2,8 @@
 
 #include "base/fail.h"
 
+#include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,19 +25,88 @@ static int open_device(void *context, int rank)
 	return 0;
 }
 
-/* Devices of one machine share its cores, where the backend is not left to choose. */
-static int threads_each(int threads, int count)
+/* This process's part of the machine's cores. */
+static int cores_of(const struct world *world)
 {
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	long all = sysconf(_SC_NPROCESSORS_ONLN);
+	int processes, cores;
+	cpu_set_t set;
 
-	if (count == 1)
+	world_local(world, &processes);
+	cores = sched_getaffinity(0, sizeof set, &set) ? (int)all : CPU_COUNT(&set);
+	/* those whom mpirun has bound have their part */
+	return cores < all ? cores : cores / processes;
+}
+
+/* Devices of one machine share its cores, where the backend is not left to choose. */
+static int threads_each(int threads, int count, const struct world *world)
+{
+	if (count == 1 && !world)
 		return threads;
 	if (!threads)
-		threads = cores > 0 ? (int)cores : 1;
+		threads = cores_of(world);
 	return threads > count ? threads / count : 1;
 }
 
-static int open_devices(struct machine *m, const char *devices, int threads)
+/* ---- what all processes have ---- */
+
+enum { ABOUT = 512 };
+
+/* Of all processes, in the order of the devices' numbers: device j of process r is number
+ * j * processes + r. */
+static int describe_all(struct machine *m)
+{
+	size_t ranks = (size_t)world_ranks(m->world), count = (size_t)m->count;
+	char (*own)[ABOUT] = calloc(count * (ranks + 1), sizeof *own), (*all)[ABOUT] = own + count;
+	int r;
+
+	if (!own)
+		return fail("out of memory");
+	for (size_t i = 0; i < count; i++) {
+		const struct machine_device *d = &m->device[i];
+
+		snprintf(own[i], ABOUT, "%s", d->backend->describe(d->device));
+	}
+	r = world_gather(m->world, WORLD_MAIN, own, all, count * sizeof *own);
+	m->about = json_array();
+	for (size_t k = 0; k < count * ranks && !r; k++)
+		json_array_append_new(m->about, json_string(all[k % ranks * count + k / ranks]));
+	free(own);
+	return r;
+}
+
+/* Every process must bring as many devices, of the same kind. */
+static int meet_others(struct machine *m)
+{
+	struct { int count; char backend[16]; } own = { .count = m->count }, *all;
+	int ranks = world_ranks(m->world), r, bad = 0;
+
+	m->devices = m->count * ranks;
+	if (m->world) {
+		snprintf(own.backend, sizeof own.backend, "%s", m->device[0].backend->name);
+		all = calloc((size_t)ranks, sizeof *all);
+		r = all ? world_gather(m->world, WORLD_MAIN, &own, all, sizeof own)
+			: fail("out of memory");
+		for (int k = 1; k < ranks && !r && !bad; k++)
+			if (all[k].count != all[0].count || strcmp(all[k].backend, all[0].backend))
+				bad = fail("%s: %d devices of %s, rank 0 has %d of %s: all ranks "
+					   "must have the same", world_name(m->world, k),
+					   all[k].count, all[k].backend, all[0].count,
+					   all[0].backend);
+		free(all);
+		if (r || bad)
+			return -1;
+	}
+	return describe_all(m);
+}
+
+static int watch_world(void *world)
+{
+	return world_check(world);
+}
+
+static int open_devices(struct machine *m, const char *devices, int threads,
+			struct world *world)
 {
 	struct opening o = { .m = m };
 	int n = device_names(devices, o.name, MACHINE_DEVICES);
@@ -45,7 +116,8 @@ static int open_devices(struct machine *m, const char *devices, int threads)
 	if (!m->device)
 		return fail("out of memory");
 	m->count = n;
-	o.threads = threads_each(threads, n);
+	m->world = world;
+	o.threads = threads_each(threads, n, world);
 	for (int i = 0; i < n; i++) {
 		m->device[i].backend = backend_find(o.name[i].backend);
 		if (!m->device[i].backend)
@@ -53,16 +125,17 @@ static int open_devices(struct machine *m, const char *devices, int threads)
 		if (m->device[i].backend != m->device[0].backend)
 			return fail("devices %s: those of one run must be of one kind", devices);
 	}
-	m->crew = crew_open(n);
+	m->crew = crew_open(n, world ? watch_world : NULL, world);
 	if (!m->crew)
 		return -1;
-	return crew_do(m->crew, open_device, &o);
+	TRY(crew_do(m->crew, open_device, &o));
+	return meet_others(m);
 }
 
-int machine_open(struct machine *m, const char *devices, int threads)
+int machine_open(struct machine *m, const char *devices, int threads, struct world *world)
 {
 	*m = (struct machine){ 0 };
-	if (!open_devices(m, devices, threads))
+	if (!open_devices(m, devices, threads, world))
 		return 0;
 	m->failed = 1;
 	machine_close(m);
@@ -96,29 +169,24 @@ void machine_close(struct machine *m)
 	free(m->losses);
 	free(m->probabilities);
 	free(m->logits);
+	json_decref(m->about);
 	*m = (struct machine){ 0 };
 	fail("%s", why);
 }
 
 json_t *machine_describe(const struct machine *m)
 {
-	json_t *list = json_array();
-
-	for (int i = 0; i < m->count; i++) {
-		const struct machine_device *d = &m->device[i];
-
-		json_array_append_new(list, json_string(d->backend->describe(d->device)));
-	}
-	return list;
+	return json_incref(m->about);
 }
 
 static int all(struct machine *m, crew_act *act, void *context)
 {
-	if (m->failed || crew_do(m->crew, act, context) < 0) {
-		m->failed = 1;
-		return -1;
-	}
-	return 0;
+	if (!m->failed && crew_do(m->crew, act, context) == 0)
+		return 0;
+	m->failed = 1;
+	/* the world's words are clearer than those of who waited for it */
+	world_check(m->world);
+	return -1;
 }
 
 static int find_fastest(void *context, int rank)
@@ -134,6 +202,9 @@ const char *machine_precision(struct machine *m, const char *name)
 {
 	if (!strcmp(name, "auto")) {
 		if (all(m, find_fastest, m))
+			return NULL;
+		/* what the first of all found */
+		if (world_share(m->world, &m->precision, sizeof m->precision))
 			return NULL;
 	} else if (!strcmp(name, "fp32") || !strcmp(name, "bf16")) {
 		m->precision = *name == 'f' ? DTYPE_F32 : DTYPE_BF16;
@@ -186,11 +257,11 @@ static int join_devices(struct machine *m)
 {
 	struct device *list[MACHINE_DEVICES];
 
-	if (m->count == 1)
+	if (m->devices == 1)
 		return 0;
 	for (int i = 0; i < m->count; i++)
 		list[i] = m->device[i].device;
-	return m->device[0].backend->join(list, m->count);
+	return m->device[0].backend->join(list, m->count, m->world);
 }
 
 static int make_results(float **at, size_t numbers)
@@ -343,7 +414,6 @@ struct stepping {
 	struct machine *m;
 	const struct batch *batch;
 	struct control control;
-	uint64_t stride;
 	int halted, view, views;
 };
 
@@ -373,8 +443,8 @@ static int put_step(const struct stepping *w, int rank)
 	size_t from = (size_t)rank * (size_t)p->options.batch;
 	struct control c = w->control;
 
-	c.position += from * w->stride;
-	c.stride = w->stride;
+	c.position = batch_position(w->batch, (int)from);
+	c.stride = w->batch->stride * (uint64_t)w->m->count;
 	TRY(put_samples(w, d, p, rank, w->batch->pixels + from * image_bytes(p)));
 	return d->backend->put(d->device, p, p->control, &c);
 }
@@ -401,9 +471,9 @@ static int take_step(void *context, int rank)
 }
 
 int machine_step(struct machine *m, const struct batch *b, const struct control *control,
-		 uint64_t stride, int *halted)
+		 int *halted)
 {
-	struct stepping w = { .m = m, .batch = b, .control = *control, .stride = stride };
+	struct stepping w = { .m = m, .batch = b, .control = *control };
 
 	TRY(all(m, take_step, &w));
 	*halted = w.halted;

@@ -250,7 +250,7 @@ static struct target cpu_target(struct device *dev)
 
 /* ---- memory ---- */
 
-static int cpu_join(struct device **devs, int count)
+static int cpu_join(struct device **devs, int count, struct world *world)
 {
 	struct host **hosts = calloc((size_t)count, sizeof *hosts);
 	int i, status;
@@ -259,7 +259,7 @@ static int cpu_join(struct device **devs, int count)
 		return fail("cpu: out of memory");
 	for (i = 0; i < count; i++)
 		hosts[i] = &devs[i]->host;
-	status = host_join(hosts, count);
+	status = host_join(hosts, count, world);
 	free(hosts);
 	return status;
 }

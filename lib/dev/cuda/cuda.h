@@ -134,7 +134,7 @@ int cuda_get(struct device *, struct program *, int value, void *);
 void memory_close(struct device *);
 
 /* team.c: devices that take a step together. */
-int cuda_join(struct device **, int count);
+int cuda_join(struct device **, int count, struct world *);
 void peers_leave(struct device *);
 /* Sums of f32, or maxima of i32, over all devices, in place; alone: nothing. */
 int peers_sum(struct device *, float *, size_t numbers);

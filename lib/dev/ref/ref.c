@@ -159,7 +159,7 @@ static struct target ref_target(struct device *dev)
 	return (struct target){ dev, "ref", ref_layout, ref_cost, ref_prepare, ref_release };
 }
 
-static int ref_join(struct device **devs, int count)
+static int ref_join(struct device **devs, int count, struct world *world)
 {
 	struct host **hosts = calloc((size_t)count, sizeof *hosts);
 	int i, status;
@@ -168,7 +168,7 @@ static int ref_join(struct device **devs, int count)
 		return fail("ref: out of memory");
 	for (i = 0; i < count; i++)
 		hosts[i] = &devs[i]->host;
-	status = host_join(hosts, count);
+	status = host_join(hosts, count, world);
 	free(hosts);
 	return status;
 }
