@@ -226,8 +226,8 @@ int main(int argc, char **argv)
 		{ "deviation", 0, OPT_STRING, &s->deviation, "LIST", "likewise" },
 		{ "pipe", 0, OPT_STRING, &command, "COMMAND",
 		  "read from a shell command; {part} {parts} {start} are filled in" },
-		{ "pipes", 0, OPT_INT, &pipes, "K", "so many of them side by side, over all processes (default: "
-		  "one a process)" },
+		{ "pipes", 0, OPT_INT, &pipes, "K",
+		  "so many of them, of all processes (default: one a process)" },
 		{ "val-pipe", 0, OPT_STRING, &t.val_command, "COMMAND",
 		  "validate on the stream of this command" },
 		{ "val-every", 0, OPT_STRING, &val_every, "PERIOD",
@@ -240,7 +240,7 @@ int main(int argc, char **argv)
 		{ "log-every", 0, OPT_INT, &log_every, "N", "steps between two lines of it "
 		  "(default: 50)" },
 		{ "comm-timeout", 0, OPT_REAL, &patience, "SECONDS",
-		  "of several processes: give one up that is silent for so long (default: 45)" },
+		  "give up a process that is silent for so long (default: 45)" },
 		{ "profile", 0, OPT_FLAG, &t.profile, NULL,
 		  "time every step of the program; a table on stderr at the end" },
 		{ "progress", 0, OPT_FLAG, &progress, NULL, "show progress although stderr is no "

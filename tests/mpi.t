@@ -4,7 +4,7 @@
 . "${0%/*}/lib.sh"
 command -v mpirun >/dev/null 2>&1 || skip_all 'no mpirun: make deps installs it'
 [ -e "$BIN/millrace-mpi.so" ] || skip_all 'no plug-in millrace-mpi.so: it was built without mpicc'
-plan 45
+plan 46
 
 # MPI keeps memory to the end.
 ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0
@@ -50,6 +50,14 @@ check 'three, with batch norm over all, as three devices' \
 check 'two with two devices and two pipes each, as four devices' \
 	"$t -d 'ref*4' --sync-bn --pipes 4 -o d4 --pipe \"$pipe\" small.net &&
 	 $mpirun -n 2 $t -d 'ref*2' --sync-bn --pipes 4 -o p4 --pipe \"$pipe\" small.net && same d4 p4"
+cat >large.net <<'NET'
+input 28 28 1
+net = conv1: conv 3 8 2 | bn1: bn | relu | maxpool 2 | fc1: linear 1024 | relu | fc2: linear 2048 | relu
+    | fc3: linear 1024 | relu | dropout 0.2 | fc: linear classes
+NET
+check 'gradients in several buckets, added up beside backward and beside batch norm over all' \
+	"$t -d 'cpu*4' -j 4 --sync-bn --pipes 4 --lr 0.01 --epochs 0.5 -o d5 --pipe \"$pipe\" large.net &&
+	 $mpirun -n 2 $t -d 'cpu*2' -j 2 --sync-bn --pipes 4 --lr 0.01 --epochs 0.5 -o p5 --pipe \"$pipe\" large.net && same d5 p5"
 check 'validation is shared out' \
 	"$t -d 'cpu*2' -j 2 --pipes 2 -o v1 --pipe \"$pipe\" --val-pipe \"$val\" small.net &&
 	 $mpirun -n 2 $t -d cpu -j 1 -o v2 --pipe \"$pipe\" --val-pipe \"$val\" small.net && same v1 v2 &&

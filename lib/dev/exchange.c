@@ -13,12 +13,13 @@
 /* Cores may be shared with those who are waited for: soon it sleeps. */
 static void rest(int turn)
 {
-	enum { EAGER = 20 };
+	enum { EAGER = 20, SOON = 400 };
+	struct timespec t = { .tv_nsec = turn < SOON ? 20000 : 200000 };
 
 	if (turn < EAGER)
 		sched_yield();
 	else
-		nanosleep(&(struct timespec){ .tv_nsec = turn < 20 * EAGER ? 20000 : 200000 }, NULL);
+		nanosleep(&t, NULL);
 }
 
 /* With the lock held: how many have not arrived; -1. */

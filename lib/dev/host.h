@@ -141,10 +141,16 @@ void host_broken(struct host *);
 /*
  * The steps in which devices meet: STEP_REDUCE, STEP_SYNC_STATS, STEP_SYNC_SUMS.
  * Every device gets the same bytes: sums are taken in the order of the devices' numbers.
- * REDUCE is shared out, each device, or process, summing its part of the range for all. Alone: REDUCE does nothing
- * and the others copy. A program for another number of devices than the team's fails.
+ * REDUCE is shared out, each device, or process, summing its part of the range for all.
+ * With a world a REDUCE is only begun: see host_reduced().
+ * Alone: REDUCE does nothing and the others copy. A program for another number of devices than the team's fails.
  */
 int host_meet(struct host *, const struct memory *, const struct step *);
+
+/* Waits for every REDUCE that host_meet() has only begun: with a world a thread of the team
+ * adds up while the device goes on, else nothing is left to wait for. FINITE needs it, and
+ * the end of a range of steps. */
+int host_reduced(struct host *);
 
 /* Leaves the team, breaking it for the others; host_close() does it. Alone: nothing. */
 void host_leave(struct host *);

@@ -2,6 +2,7 @@
 #include "dev/host.h"
 
 #include "base/fail.h"
+#include "dev/reducer.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -20,7 +21,7 @@ struct team {
 	const struct memory **memory;   /* what each brought to the meeting */
 	struct world *world;            /* NULL: no other processes */
 	int ranks;                      /* processes */
-	float **gradient;               /* of each device, in a REDUCE */
+	struct reducer *reducer;        /* of sums over the world; NULL without one */
 	unsigned char *gathered;        /* vectors of all devices of all processes */
 	size_t gathered_bytes;          /* of one device */
 	int any_of_all;                 /* what the world says of a flag */
@@ -36,17 +37,16 @@ int host_join(struct host **hosts, int count, struct world *world)
 		if (hosts[i]->team)
 			return fail("device %d of %d: it is in a team already", i, count);
 	team = calloc(1, sizeof *team);
-	if (team) {
+	if (team)
 		team->memory = calloc((size_t)count, sizeof *team->memory);
-		team->gradient = calloc((size_t)count, sizeof *team->gradient);
-	}
-	if (!team || !team->memory || !team->gradient) {
-		if (team) {
-			free(team->memory);
-			free(team->gradient);
-		}
+	if (!team || !team->memory) {
 		free(team);
 		return fail("out of memory");
+	}
+	if (world && !(team->reducer = reducer_open(world, count))) {
+		free(team->memory);
+		free(team);
+		return -1;
 	}
 	pthread_mutex_init(&team->lock, NULL);
 	pthread_cond_init(&team->moved, NULL);
@@ -63,10 +63,10 @@ int host_join(struct host **hosts, int count, struct world *world)
 
 static void team_free(struct team *team)
 {
+	reducer_close(team->reducer);
 	pthread_mutex_destroy(&team->lock);
 	pthread_cond_destroy(&team->moved);
 	free(team->memory);
-	free(team->gradient);
 	free(team->gathered);
 	free(team);
 }
@@ -79,6 +79,7 @@ static void team_break(struct team *team, int rank, const char *why)
 	team->broken = 1;
 	snprintf(team->why, sizeof team->why, "device %d of %d: %s", rank, team->count, why);
 	pthread_cond_broadcast(&team->moved);
+	reducer_break(team->reducer, team->why);
 }
 
 void host_broken(struct host *host)
@@ -206,17 +207,9 @@ static void reduce_share(const struct host *host, const struct range_attr *range
 	reduce(host->team, range->at, from, to < numbers ? to : numbers);
 }
 
-/* Sums over the devices of all processes, by one device for all of its process. */
-static int reduce_world(const struct host *host, const struct range_attr *range)
+int host_reduced(struct host *host)
 {
-	struct team *team = host->team;
-
-	if (host->rank)
-		return 0;
-	for (int k = 0; k < team->count; k++)
-		team->gradient[k] = gradients(team, k, range->at);
-	return world_sum(team->world, WORLD_TEAM, team->gradient, team->count,
-			 range->bytes / sizeof(float));
+	return host->team ? reducer_join(host->team->reducer, host->rank) : 0;
 }
 
 /* ---- vectors of all devices, in the order of the devices ---- */
@@ -309,26 +302,24 @@ static void sync_sums(const struct host *host, const struct memory *own,
 		}
 }
 
-/* What one device does for all before the others go on. */
-static int lead(const struct host *host, const struct step *step)
-{
-	if (host->rank || step->kind == STEP_REDUCE)
-		return 0;
-	return gather_vectors(host->team, step->in[0]);
-}
-
-static int together(const struct host *host, const struct memory *own, const struct step *step,
-		    int devices)
+static void together(const struct host *host, const struct memory *own,
+		     const struct step *step, int devices)
 {
 	if (step->kind == STEP_SYNC_STATS)
 		sync_stats(host, own, step, devices);
 	else if (step->kind == STEP_SYNC_SUMS)
 		sync_sums(host, own, step, devices);
-	else if (host->team && host->team->world)
-		return reduce_world(host, step->attr);
 	else if (host->team)
 		reduce_share(host, step->attr);
-	return 0;
+}
+
+/* With other processes: the sum is begun, and the device goes on. */
+static int begin_reduce(struct host *host, const struct memory *m,
+			const struct range_attr *range)
+{
+	return reducer_begin(host->team->reducer, host->rank,
+			     (float *)(m->arena[ARENA_GRAD] + range->at),
+			     range->bytes / sizeof(float));
 }
 
 int host_meet(struct host *host, const struct memory *m, const struct step *step)
@@ -337,15 +328,21 @@ int host_meet(struct host *host, const struct memory *m, const struct step *step
 
 	if (devices != ranks)
 		return fail("a program for %d devices runs on %d", devices, ranks);
-	if (!host->team)
-		return together(host, m, step, 1);
+	if (!host->team) {
+		together(host, m, step, 1);
+		return 0;
+	}
+	if (host->team->world && step->kind == STEP_REDUCE)
+		return begin_reduce(host, m, step->attr);
 	host->team->memory[host->rank] = m;
 	TRY(meet(host, 0));
 	if (host->team->world) {
-		TRY(lead(host, step));
+		/* one device does it for all of its process */
+		if (!host->rank)
+			TRY(gather_vectors(host->team, step->in[0]));
 		TRY(meet(host, 0));
 	}
-	TRY(together(host, m, step, devices));
+	together(host, m, step, devices);
 	/* none goes on to change what another still reads */
 	TRY(meet(host, 0));
 	return 0;
@@ -373,6 +370,7 @@ int host_finite(struct host *host, const struct memory *m, const struct step *st
 	int bad;
 
 	assert(losses->lay.type == DTYPE_F32);
+	TRY(host_reduced(host));
 	bad = !finite(memory_at(m, step->in[0]), numbers) ||
 	      !finite(m->arena[ARENA_GRAD], m->program->arena[ARENA_GRAD] / sizeof(float));
 	bad = host_any(host, bad);

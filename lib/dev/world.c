@@ -164,8 +164,8 @@ static void beat(struct world *w, double time, double last)
 		if (time - last > 2 * beat_every)
 			p->heard = time;
 		if (!p->left && !p->lost && time - p->heard > w->options.patience) {
-			snprintf(what, sizeof what, "not heard of for %g s: dead, stopped or cut off",
-				 w->options.patience);
+			snprintf(what, sizeof what, "not heard of for %g s: dead, stopped or "
+				 "cut off", w->options.patience);
 			lost(w, k, what);
 		}
 		tell(w, k, time);

@@ -34,7 +34,8 @@ int run_check_ranks(struct run *r)
 			    "same samples", ranks);
 	if (r->t->val_command && !command_has_part(r->t->val_command))
 		return fail("--val-pipe: the command has no {part}: all %d processes would "
-			    "validate on the same samples (tfrec-cat --shard {part}/{parts})", ranks);
+			    "validate on the same samples (tfrec-cat --shard {part}/{parts})",
+			    ranks);
 	if (from->lanes % ranks)
 		return fail("--pipes %d cannot be shared equally by %d processes", from->lanes,
 			    ranks);

@@ -2,8 +2,9 @@
  * Signals that ask a run to stop: SIGTERM, SIGINT, SIGHUP; SIGUSR1 is another SIGTERM,
  * which mpirun passes on to all that it started, and batch systems send before the time is
  * over. The first one is kept for who looks between steps; the second one ends the process
- * at once, by its default action. Signals ignored when the program started (nohup) stay ignored. SIGXFSZ is
- * ignored, so that a file that may not grow is a failed write and not a death.
+ * at once, by its default action. Signals ignored when the program started (nohup) stay
+ * ignored. SIGXFSZ is ignored, so that a file that may not grow is a failed write and not a
+ * death.
  */
 #ifndef TRAIN_SIGNALS_H
 #define TRAIN_SIGNALS_H

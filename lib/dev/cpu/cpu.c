@@ -326,7 +326,7 @@ static int cpu_run_steps(struct device *dev, struct program *p, int from, int to
 		}
 	}
 	threads_set(threads);
-	return status;
+	return status ? status : host_reduced(&dev->host);
 }
 
 static int cpu_wait(struct device *dev)

@@ -7,7 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct peers { const struct vendor_nccl *v; ncclComm_t comm; };
+/* Buckets of gradients are summed on a stream of their own, beside backward. */
+struct peers {
+	const struct vendor_nccl *v;
+	ncclComm_t comm;
+	cudaStream_t beside;
+	cudaEvent_t there, summed;      /* a bucket's gradients; all buckets begun so far */
+	int begun;                      /* buckets, and not joined */
+};
 
 static int nccl_check(const struct vendor_nccl *v, ncclResult_t status, const char *what)
 {
@@ -53,6 +60,16 @@ static int may_join(const struct device *dev, int i, int count)
 	return 0;
 }
 
+static int open_beside(struct device *dev)
+{
+	struct peers *e = dev->peers;
+
+	TRY(cuda_check(cudaSetDevice(dev->ordinal), "device"));
+	TRY(cuda_check(cudaStreamCreateWithFlags(&e->beside, cudaStreamNonBlocking), "stream"));
+	TRY(cuda_check(cudaEventCreateWithFlags(&e->there, cudaEventDisableTiming), "event"));
+	return cuda_check(cudaEventCreateWithFlags(&e->summed, cudaEventDisableTiming), "event");
+}
+
 int cuda_join(struct device **devs, int count, struct world *world)
 {
 	const struct vendor_nccl *v = vendor_nccl();
@@ -71,7 +88,8 @@ int cuda_join(struct device **devs, int count, struct world *world)
 			status = fail("cuda: out of memory");
 			break;
 		}
-		*devs[i]->peers = (struct peers){ v, comm[i] };
+		*devs[i]->peers = (struct peers){ .v = v, .comm = comm[i] };
+		status = open_beside(devs[i]);
 		devs[i]->host.rank = i;
 		devs[i]->host.ranks = count * world_ranks(world);
 	}
@@ -85,6 +103,12 @@ void peers_leave(struct device *dev)
 		return;
 	/* abort, not destroy: others may have gone without a word */
 	dev->peers->v->abort(dev->peers->comm);
+	if (dev->peers->beside)
+		cudaStreamDestroy(dev->peers->beside);
+	if (dev->peers->there)
+		cudaEventDestroy(dev->peers->there);
+	if (dev->peers->summed)
+		cudaEventDestroy(dev->peers->summed);
 	free(dev->peers);
 	dev->peers = NULL;
 }
@@ -95,6 +119,30 @@ int peers_sum(struct device *dev, float *x, size_t numbers)
 
 	return !e ? 0 : nccl_check(e->v, e->v->all_reduce(x, x, numbers, ncclFloat32, ncclSum,
 							  e->comm, dev->stream), "sum");
+}
+
+int peers_begin_sum(struct device *dev, float *x, size_t numbers)
+{
+	struct peers *e = dev->peers;
+
+	if (!e)
+		return 0;
+	TRY(cuda_check(cudaEventRecord(e->there, dev->stream), "event"));
+	TRY(cuda_check(cudaStreamWaitEvent(e->beside, e->there, 0), "event"));
+	e->begun++;
+	return nccl_check(e->v, e->v->all_reduce(x, x, numbers, ncclFloat32, ncclSum, e->comm,
+						 e->beside), "sum");
+}
+
+int peers_join_sums(struct device *dev)
+{
+	struct peers *e = dev->peers;
+
+	if (!e || !e->begun)
+		return 0;
+	e->begun = 0;
+	TRY(cuda_check(cudaEventRecord(e->summed, e->beside), "event"));
+	return cuda_check(cudaStreamWaitEvent(dev->stream, e->summed, 0), "event");
 }
 
 int peers_max(struct device *dev, int *x, size_t numbers)

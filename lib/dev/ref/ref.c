@@ -219,7 +219,7 @@ static int ref_run(struct device *dev, struct program *p, int from, int to)
 			host_broken(&dev->host);
 			return fail_add("ref: step %d, %s", i, step_name(p->step[i].kind));
 		}
-	return 0;
+	return host_reduced(&dev->host);
 }
 
 static int ref_wait(struct device *dev)
