@@ -143,7 +143,8 @@ void host_broken(struct host *);
  * Every device gets the same bytes: sums are taken in the order of the devices' numbers.
  * REDUCE is shared out, each device, or process, summing its part of the range for all.
  * With a world a REDUCE is only begun: see host_reduced().
- * Alone: REDUCE does nothing and the others copy. A program for another number of devices than the team's fails.
+ * Alone: REDUCE does nothing and the others copy. A program for another number of devices
+ * than the team's fails.
  */
 int host_meet(struct host *, const struct memory *, const struct step *);
 

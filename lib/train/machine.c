@@ -1,12 +1,9 @@
-#include "train/machine.h"
+#include "train/machine_own.h"
 
 #include "base/fail.h"
 
-#include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* ---- devices ---- */
 
@@ -23,81 +20,6 @@ static int open_device(void *context, int rank)
 		return -1;
 	d->target = d->backend->target(d->device);
 	return 0;
-}
-
-/* This process's part of the machine's cores. */
-static int cores_of(const struct world *world)
-{
-	long all = sysconf(_SC_NPROCESSORS_ONLN);
-	int processes, cores;
-	cpu_set_t set;
-
-	world_local(world, &processes);
-	cores = sched_getaffinity(0, sizeof set, &set) ? (int)all : CPU_COUNT(&set);
-	/* those whom mpirun has bound have their part */
-	return cores < all ? cores : cores / processes;
-}
-
-/* Devices of one machine share its cores, where the backend is not left to choose. */
-static int threads_each(int threads, int count, const struct world *world)
-{
-	if (count == 1 && !world)
-		return threads;
-	if (!threads)
-		threads = cores_of(world);
-	return threads > count ? threads / count : 1;
-}
-
-/* ---- what all processes have ---- */
-
-enum { ABOUT = 512 };
-
-/* Of all processes, in the order of the devices' numbers: device j of process r is number
- * j * processes + r. */
-static int describe_all(struct machine *m)
-{
-	size_t ranks = (size_t)world_ranks(m->world), count = (size_t)m->count;
-	char (*own)[ABOUT] = calloc(count * (ranks + 1), sizeof *own), (*all)[ABOUT] = own + count;
-	int r;
-
-	if (!own)
-		return fail("out of memory");
-	for (size_t i = 0; i < count; i++) {
-		const struct machine_device *d = &m->device[i];
-
-		snprintf(own[i], ABOUT, "%s", d->backend->describe(d->device));
-	}
-	r = world_gather(m->world, WORLD_MAIN, own, all, count * sizeof *own);
-	m->about = json_array();
-	for (size_t k = 0; k < count * ranks && !r; k++)
-		json_array_append_new(m->about, json_string(all[k % ranks * count + k / ranks]));
-	free(own);
-	return r;
-}
-
-/* Every process must bring as many devices, of the same kind. */
-static int meet_others(struct machine *m)
-{
-	struct { int count; char backend[16]; } own = { .count = m->count }, *all;
-	int ranks = world_ranks(m->world), r, bad = 0;
-
-	m->devices = m->count * ranks;
-	if (m->world) {
-		snprintf(own.backend, sizeof own.backend, "%s", m->device[0].backend->name);
-		all = calloc((size_t)ranks, sizeof *all);
-		r = all ? world_gather(m->world, WORLD_MAIN, &own, all, sizeof own)
-			: fail("out of memory");
-		for (int k = 1; k < ranks && !r && !bad; k++)
-			if (all[k].count != all[0].count || strcmp(all[k].backend, all[0].backend))
-				bad = fail("%s: %d devices of %s, rank 0 has %d of %s: all ranks "
-					   "must have the same", world_name(m->world, k),
-					   all[k].count, all[k].backend, all[0].count,
-					   all[0].backend);
-		free(all);
-		if (r || bad)
-			return -1;
-	}
-	return describe_all(m);
 }
 
 static int watch_world(void *world)
@@ -117,7 +39,7 @@ static int open_devices(struct machine *m, const char *devices, int threads,
 		return fail("out of memory");
 	m->count = n;
 	m->world = world;
-	o.threads = threads_each(threads, n, world);
+	o.threads = machine_threads(threads, n, world);
 	for (int i = 0; i < n; i++) {
 		m->device[i].backend = backend_find(o.name[i].backend);
 		if (!m->device[i].backend)
@@ -129,7 +51,7 @@ static int open_devices(struct machine *m, const char *devices, int threads,
 	if (!m->crew)
 		return -1;
 	TRY(crew_do(m->crew, open_device, &o));
-	return meet_others(m);
+	return machine_meet(m);
 }
 
 int machine_open(struct machine *m, const char *devices, int threads, struct world *world)
