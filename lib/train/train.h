@@ -55,8 +55,8 @@ struct train {
 };
 
 /*
- * Rank 0 alone writes checkpoints and the log; what it is told and reads, all others are
- * and do. A reason for failure that is of one rank names it.
+ * With a world, rank 0 alone writes checkpoints and the log, and reads the files of the run
+ * for all. A reason for failure that is of one rank names it.
  *
  * Runs it. 0: *status is the exit status; *signal, if not 0, is the signal to die of
  * instead. -1: the reason, and *status is the exit status. Call signals_begin() before.
