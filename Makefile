@@ -37,7 +37,11 @@ CUDA ?= /usr/local/cuda
 NVCC ?= $(firstword $(wildcard $(CUDA)/bin/nvcc) $(shell command -v nvcc 2>/dev/null))
 HAVE_CUDA := $(if $(TSAN)$(SAN),,$(and $(NVCC),$(wildcard $(CUDA)/include/cudnn.h),\
 	$(wildcard $(CUDA)/include/nccl.h),$(wildcard $(CUDA)/lib64/libcudart_static.a)))
-PLUGINS := $(BIN)/millrace-cpu.so $(if $(HAVE_CUDA),$(BIN)/millrace-cuda.so)
+# That of MPI where its compiler is.
+MPICC ?= mpicc
+HAVE_MPI := $(shell command -v $(MPICC) 2>/dev/null)
+PLUGINS := $(BIN)/millrace-cpu.so $(if $(HAVE_CUDA),$(BIN)/millrace-cuda.so) \
+	$(if $(HAVE_MPI),$(BIN)/millrace-mpi.so)
 LAYERS := base data net dev dev/ref train cli
 OBJECTS := $(patsubst lib/%.c,$(BUILD)/%.o,$(wildcard $(LAYERS:%=lib/%/*.c))) $(BUILD)/gen/example.pb-c.o
 CPU_OBJECTS := $(patsubst lib/%.c,$(BUILD)/%.o,$(wildcard lib/dev/cpu/*.c))
@@ -90,10 +94,18 @@ $(PROGRAMS): $(BIN)/%: $(BUILD)/bin-%.o $(BUILD)/lib.a
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -Wl,--as-needed $(if $(filter $*,$(DEVICE_PROGRAMS)),-rdynamic) \
 		$(BUNDLED) -o $@ $^ $($*-LIBS) $(LIBS)
 
+# What it has itself a plug-in does not take from the program, whatever else has that name.
+PLUGIN := -shared -Wl,-Bsymbolic
 # The plug-in borrows base and the host side of devices from the program that opens it.
 $(BIN)/millrace-cpu.so: $(CPU_OBJECTS)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -o $@ $^ -ldnnl -lgomp -lm
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(PLUGIN) -o $@ $^ -ldnnl -lgomp -lm
+
+# Likewise; mpicc knows MPI's folders, and calls our compiler.
+$(BIN)/millrace-mpi.so: lib/dev/mpi/mpi.c lib/dev/transport.h
+	@mkdir -p $(@D)
+	OMPI_CC='$(CC)' MPICH_CC='$(CC)' $(MPICC) -Ilib -D_GNU_SOURCE $(ALL_CFLAGS) $(LDFLAGS) \
+		$(PLUGIN) -o $@ $<
 
 # Likewise. cuDNN and NCCL are opened at run time, so that it loads where they are not.
 CUDA_FLAGS := -isystem $(CUDA)/include -DCUDA_LIBS='"$(CUDA)/lib64"'
@@ -106,7 +118,7 @@ $(KERNELS): $(KERNEL_SOURCES)
 CUDA_LINK := $(CUDA)/lib64/libcudart_static.a -Wl,-Bstatic -lstdc++ -Wl,-Bdynamic -ldl -lrt -lm
 $(BIN)/millrace-cuda.so: $(CUDA_OBJECTS) $(KERNELS)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -o $@ $^ $(CUDA_LINK)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(PLUGIN) -o $@ $^ $(CUDA_LINK)
 
 $(BUILD)/gen/example.pb-c.c $(BUILD)/gen/example.pb-c.h &: lib/data/example.proto
 	@mkdir -p $(BUILD)/gen
@@ -178,7 +190,7 @@ $(BUILD)/emulated/kernels.cu.o: $(KERNEL_SOURCES) tests/cuda/emulate.h
 		-include tests/cuda/emulate.h -x c++ -c -o $@ $<
 $(EMULATED): $(EMULATED_OBJECTS) $(BUILD)/emulated/kernels.cu.o \
 		$(patsubst tests/cuda/%.cc,$(BUILD)/emulated/%.cc.o,$(wildcard tests/cuda/*.cc))
-	g++ $(SANITIZE) -shared -o $@ $^ -pthread
+	g++ $(SANITIZE) $(PLUGIN) -o $@ $^ -pthread
 
 # For a machine with an NVIDIA GPU.
 check-gpu: all units
@@ -197,10 +209,11 @@ install: all
 		install -d $$d && install -m 644 $$p $$d || exit 1; done
 
 # One tar for machines where nothing is installed: what `install` puts in place and all
-# libraries but the C library's, with their licences. It runs from any folder.
+# libraries but the C library's, with their licences, and MPI, which must be that of the
+# machine's mpirun. It runs from any folder.
 BUNDLE := millrace-$(shell uname -m)
 bundle: all
-	@sh tests/bundle '$(BUILD)' '$(BUNDLE)' $(PROGRAMS) $(PLUGINS)
+	@sh tests/bundle '$(BUILD)' '$(BUNDLE)' $(PROGRAMS) $(filter-out %-mpi.so,$(PLUGINS))
 
 uninstall:
 	rm -f $(PROGRAMS:$(BIN)/%=$(DESTDIR)$(PREFIX)/bin/%)

@@ -342,7 +342,7 @@ int main(int argc, char **argv)
 	if (!e.file)
 		die_why(status);
 	open_network(&e);
-	if (signals_begin() < 0 || machine_open(&e.machine, e.devices, (int)e.threads) < 0)
+	if (signals_begin() < 0 || machine_open(&e.machine, e.devices, (int)e.threads, NULL) < 0)
 		die_why(STATUS_SYSTEM);
 	if (!machine_precision(&e.machine, e.precision))
 		usage_error("%s", fail_why());

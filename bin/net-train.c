@@ -95,15 +95,17 @@ static int print_position(const char *folder)
 	return 0;
 }
 
+enum { PIPES_ENOUGH = 0 };      /* one a process */
+
 /* What can be told from the command line alone. */
 static void check_usage(struct train *t, int64_t pipes, const char *command)
 {
 	if (!t->folder)
 		usage_error("-o FOLDER: where are the checkpoints to go?");
-	if (pipes != 1 && !command)
+	if (pipes != PIPES_ENOUGH && !command)
 		usage_error("--pipes belongs to --pipe: several streams are read side by side "
 			    "from commands");
-	if (pipes < 1 || pipes > INPUT_LANES)
+	if (pipes < 0 || pipes > INPUT_LANES)
 		usage_error("--pipes: 1 to %d", INPUT_LANES);
 	if (command && t->input.files)
 		usage_error("--pipe and files: one of them");
@@ -116,7 +118,7 @@ static void check_usage(struct train *t, int64_t pipes, const char *command)
 	if (t->log && !strcmp(t->log, "-") && !t->folder)
 		usage_error("--log -: needs -o");
 	t->input.command = command;
-	t->input.lanes = (int)pipes;
+	t->input.lanes = pipes != PIPES_ENOUGH ? (int)pipes : 1;
 }
 
 static void read_periods(struct train *t, const char *val, const char *save)
@@ -127,6 +129,38 @@ static void read_periods(struct train *t, const char *val, const char *save)
 		usage_error("--save-every: %s", fail_why());
 }
 
+/* The processes that mpirun or srun has started with this one. Only rank 0 has words. */
+static void join_world(struct train *t, double patience)
+{
+	const struct world_options options = { patience, signals_came, signals_heard };
+
+	t->world = world_open(&options);
+	if (!t->world)
+		die_why(STATUS_SYSTEM);
+	if (world_rank(t->world))
+		t->tell = (struct train_tell){ 0 };
+}
+
+/* Rank 0 says for all why it ended; who finds it dead says so himself. */
+static void leave_world(struct world *w, int e, int status)
+{
+	char why[FAIL_MAX];
+	int rank = world_rank(w), silent = e >= 0;
+
+	snprintf(why, sizeof(why), "%s", fail_why());
+	if (e < 0)
+		world_break(w, status);
+	if (e < 0 && !rank) {
+		warn("%s", why);
+		silent = 1;
+	}
+	if (world_close(w) == 0)
+		return;
+	if (!silent)
+		warn("%s", why);
+	world_abandon(w, status);
+}
+
 int main(int argc, char **argv)
 {
 	struct words words = { 0 };
@@ -135,7 +169,8 @@ int main(int argc, char **argv)
 	struct settings *s = &t.settings;
 	struct opt_list set = { 0 };
 	const char *position = NULL, *command = NULL, *val_every = "1", *save_every = "1";
-	int64_t pipes = 1, threads = 0, keep = 5, log_every = 50;
+	int64_t pipes = PIPES_ENOUGH, threads = 0, keep = 5, log_every = 50;
+	double patience = 45;
 	int progress = 0, status, signo;
 	const struct opt table[] = {
 		{ "batch", 'b', OPT_INT, &s->batch, "N", "samples of a step, over all devices "
@@ -193,7 +228,8 @@ int main(int argc, char **argv)
 		{ "deviation", 0, OPT_STRING, &s->deviation, "LIST", "likewise" },
 		{ "pipe", 0, OPT_STRING, &command, "COMMAND",
 		  "read from a shell command; {part} {parts} {start} are filled in" },
-		{ "pipes", 0, OPT_INT, &pipes, "K", "so many of them side by side (default: 1)" },
+		{ "pipes", 0, OPT_INT, &pipes, "K",
+		  "so many of them, of all processes (default: one a process)" },
 		{ "val-pipe", 0, OPT_STRING, &t.val_command, "COMMAND",
 		  "validate on the stream of this command" },
 		{ "val-every", 0, OPT_STRING, &val_every, "PERIOD",
@@ -205,6 +241,8 @@ int main(int argc, char **argv)
 		  "FOLDER/log.ndjson)" },
 		{ "log-every", 0, OPT_INT, &log_every, "N", "steps between two lines of it "
 		  "(default: 50)" },
+		{ "comm-timeout", 0, OPT_REAL, &patience, "SECONDS",
+		  "give up a process that is silent for so long (default: 45)" },
 		{ "profile", 0, OPT_FLAG, &t.profile, NULL,
 		  "time every step of the program; a table on stderr at the end" },
 		{ "progress", 0, OPT_FLAG, &progress, NULL, "show progress although stderr is no "
@@ -231,21 +269,31 @@ int main(int argc, char **argv)
 	if (threads < 0 || threads > 4096 || keep < 0 || keep > 1000000000 || log_every < 1 ||
 	    log_every > 1000000000)
 		usage_error("-j, --keep, --log-every: out of range");
+	if (!(patience >= 1 && patience <= 86400))
+		usage_error("--comm-timeout: 1 to 86400 seconds");
 	t.threads = (int)threads;
 	t.keep = (int)keep;
 	t.log_every = (int)log_every;
-	if (!command && (!t.input.files || !strcmp(t.input.file[0], "-")))
+	if (!world_wanted() && !command &&
+	    (!t.input.files || !strcmp(t.input.file[0], "-")))
 		refuse_terminal_in(0);
 	words.progress.on = progress;
 	quiet(words.quiet);
 	if (signals_begin() < 0)
 		die_why(STATUS_SYSTEM);
 
+	if (world_wanted())
+		join_world(&t, patience);
+	if (pipes == PIPES_ENOUGH)
+		t.input.lanes = world_ranks(t.world);
+
 	int e = train_run(&t, &status, &signo);
 	progress_end(&words.progress);
+	if (t.world)
+		leave_world(t.world, e, status);
+	else if (e < 0 && !signo)
+		die_why(status);
 	if (signo)
 		signals_die(signo);
-	if (e < 0)
-		die_why(status);
 	return status;
 }

@@ -134,6 +134,18 @@ void usage_error(const char *fmt, ...)
 	die(STATUS_USAGE, "%s (%s --help lists the options)", line, program);
 }
 
+void warn(const char *fmt, ...)
+{
+	char line[FAIL_MAX + 256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	size_t n = compose(line, sizeof(line) - 1, fmt, ap);
+
+	va_end(ap);
+	print_line(line, n);
+}
+
 void note(const char *fmt, ...)
 {
 	char line[FAIL_MAX + 256];

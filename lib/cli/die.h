@@ -45,7 +45,10 @@ _Noreturn void die_input(int status);
 /* A mistake in the command line: the line, a hint to --help, exit 2. */
 _Noreturn void usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* Prints "program: ..." on stderr and goes on. Silent under quiet(1). */
+/* Prints "program: ..." on stderr and goes on. */
+void warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* Likewise. Silent under quiet(1). */
 void note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void quiet(int on);
 

@@ -1,14 +1,12 @@
 #include "dev/dev.h"
 
 #include "base/fail.h"
+#include "dev/plugin.h"
 #include "dev/ref/ref.h"
 
-#include <dlfcn.h>
-#include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* ---- names ---- */
 
@@ -106,55 +104,6 @@ int device_names(const char *list, struct device_name *name, int most)
 
 /* ---- backends ---- */
 
-/* What a plug-in's libraries are called where they are to be had. */
-static const struct { const char *name, *needs; } plugin_needs[] = {
-	{ "cpu", "oneDNN 2 (Debian: apt-get install libdnnl2)" },
-	{ "cuda", "an NVIDIA driver, CUDA, cuDNN and NCCL" },
-};
-
-static const char *needs_of(const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < sizeof plugin_needs / sizeof *plugin_needs; i++)
-		if (!strcmp(plugin_needs[i].name, name))
-			return plugin_needs[i].needs;
-	return "the libraries it was built with";
-}
-
-/* The folders that are looked into, in this order. */
-enum { PLUGIN_FOLDERS = 3 };
-
-static int plugin_folders(char folder[PLUGIN_FOLDERS][PATH_MAX])
-{
-	const char *given = getenv("MILLRACE_PLUGINS");
-	char self[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-	int count = 0;
-
-	if (given && *given && strlen(given) < PATH_MAX)
-		strcpy(folder[count++], given);
-	if (n > 0) {
-		self[n] = '\0';
-		*strrchr(self, '/') = '\0';
-		strcpy(folder[count++], self);
-		if ((size_t)n + sizeof "/../lib/millrace" < PATH_MAX)
-			snprintf(folder[count++], PATH_MAX, "%.*s/../lib/millrace",
-				 (int)(PATH_MAX - sizeof "/../lib/millrace"), self);
-	}
-	return count;
-}
-
-static int plugin_missing(const char *name, char folder[][PATH_MAX], int folders)
-{
-	int i;
-
-	fail("no plug-in millrace-%s.so in", name);
-	for (i = 0; i < folders; i++)
-		fail("%s%s %s", fail_why(), i ? " or" : "", folder[i]);
-	return fail("%s: %s (MILLRACE_PLUGINS names another folder)", name, fail_why());
-}
-
 /* libgomp's waiting threads spin for milliseconds by default, which stalls every
  * parallel region where img-augment uses the cores as well. It reads these once, when
  * it is loaded. */
@@ -164,57 +113,25 @@ static void openmp_waiting(void)
 		setenv("GOMP_SPINCOUNT", "2000", 0);
 }
 
-/* The symbol's address is a function: ISO C has no cast for that. */
-static const struct backend *plugin_table(void *handle)
-{
-	const struct backend *(*table)(void) = NULL;
-	void *symbol = dlsym(handle, "millrace_backend");
-
-	memcpy(&table, &symbol, sizeof table);
-	return table ? table() : NULL;
-}
-
-static const struct backend *plugin_open(const char *name, const char *path)
-{
-	const struct backend *b;
-	void *handle;
-
-	openmp_waiting();
-	handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-	if (!handle) {
-		fail("%s: %s; it needs %s", name, dlerror(), needs_of(name));
-		return NULL;
-	}
-	b = plugin_table(handle);
-	if (b && b->abi == BACKEND_ABI && !strcmp(b->name, name))
-		return b;       /* stays open: its libraries have threads of their own */
-	if (b && b->abi != BACKEND_ABI)
-		fail("%s: %s is of another version (ABI %d, not %d): build both together",
-		     name, path, b->abi, BACKEND_ABI);
-	else
-		fail("%s: %s is not this plug-in", name, path);
-	dlclose(handle);
-	return NULL;
-}
-
 static const struct backend *plugin_find(const char *name)
 {
-	char folder[PLUGIN_FOLDERS][PATH_MAX], *path;
+	const struct backend *(*table)(void) = NULL;
 	const struct backend *b;
-	int i, missing, folders = plugin_folders(folder);
+	void *symbol;
 
-	for (i = 0; i < folders; i++) {
-		if (asprintf(&path, "%s/millrace-%s.so", folder[i], name) < 0) {
-			fail("out of memory");
-			return NULL;
-		}
-		missing = access(path, F_OK);
-		b = missing ? NULL : plugin_open(name, path);
-		free(path);
-		if (!missing)
-			return b;
-	}
-	plugin_missing(name, folder, folders);
+	openmp_waiting();
+	symbol = plugin_symbol(name, "millrace_backend");
+	if (!symbol)
+		return NULL;
+	memcpy(&table, &symbol, sizeof table);
+	b = table();
+	if (b->abi == BACKEND_ABI && !strcmp(b->name, name))
+		return b;
+	if (b->abi != BACKEND_ABI)
+		fail("%s: its plug-in is of another version (ABI %d, not %d): build both together",
+		     name, b->abi, BACKEND_ABI);
+	else
+		fail("%s: its plug-in is that of %s", name, b->name);
 	return NULL;
 }
 

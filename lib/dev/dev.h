@@ -8,6 +8,7 @@
 #define DEV_DEV_H
 
 #include "base/text.h"
+#include "dev/world.h"
 #include "net/program.h"
 
 enum { BACKEND_ABI = 4 };
@@ -27,10 +28,11 @@ struct backend {
 	void (*close)(struct device *);
 	/* Valid until close. */
 	struct target (*target)(struct device *);
-	/* Devices that take each step together, in rank order; called once, before bind,
-	 * not at all for one device alone. STEP_REDUCE and STEP_SYNC_* of all of them then
-	 * meet: each device must be run by a thread of its own. */
-	int (*join)(struct device **, int count);
+	/* Devices that take each step together, in rank order, with those of the other
+	 * processes of a world (NULL: none; else numbered as host_join() says); called once,
+	 * before bind, not at all for one device alone. STEP_REDUCE and STEP_SYNC_* of all of
+	 * them then meet: each device must be run by a thread of its own. */
+	int (*join)(struct device **, int count, struct world *);
 	/* The only allocation. shares: a program bound before on this device whose masters,
 	 * gradients, state and control block are used (same graph); packed copies, work,
 	 * input and output stay its own, so run its PACK after the other's UPDATE. NULL: own

@@ -15,6 +15,7 @@
 #define DEV_HOST_H
 
 #include "base/dtype.h"
+#include "dev/world.h"
 #include "net/program.h"
 
 #include <stdint.h>
@@ -36,7 +37,8 @@ struct memory {
 struct host {
 	struct memory *memory;
 	struct team *team;              /* NULL: alone */
-	int rank, ranks;                /* 0 of 0 while alone */
+	int rank, ranks;                /* its number in the process; devices of all
+					   processes. 0 of 0 while alone */
 };
 
 /* ---- memory ---- */
@@ -125,10 +127,12 @@ float dropout_scale(const struct dropout_attr *, const struct control *);
 
 /*
  * Makes a team of devices in rank order, each run by a thread of its own from then
- * on. Meetings wait without spinning. Where one device fails or closes, the team is
+ * on; of all processes of a world (NULL: none) where it is given, which have as many
+ * devices each: device j of process r is number j * processes + r of the team. It keeps
+ * the world. Meetings wait without spinning. Where one device fails or closes, the team is
  * broken for good: all who wait and all who come later get -1 with the reason.
  */
-int host_join(struct host **, int count);
+int host_join(struct host **, int count, struct world *);
 
 /* Ends a team's work because of this device: its reason (fail_why()) is handed to
  * the others. A backend's run calls it on every failure. Alone: nothing. */
@@ -136,11 +140,18 @@ void host_broken(struct host *);
 
 /*
  * The steps in which devices meet: STEP_REDUCE, STEP_SYNC_STATS, STEP_SYNC_SUMS.
- * Every device gets the same bytes: sums are taken in rank order. REDUCE is shared
- * out, each device summing its part of the range for all. Alone: REDUCE does nothing
- * and the others copy. A program for another number of devices than the team's fails.
+ * Every device gets the same bytes: sums are taken in the order of the devices' numbers.
+ * REDUCE is shared out, each device, or process, summing its part of the range for all.
+ * With a world a REDUCE is only begun: see host_reduced().
+ * Alone: REDUCE does nothing and the others copy. A program for another number of devices
+ * than the team's fails.
  */
 int host_meet(struct host *, const struct memory *, const struct step *);
+
+/* Waits for every REDUCE that host_meet() has only begun: with a world a thread of the team
+ * adds up while the device goes on, else nothing is left to wait for. FINITE needs it, and
+ * the end of a range of steps. */
+int host_reduced(struct host *);
 
 /* Leaves the team, breaking it for the others; host_close() does it. Alone: nothing. */
 void host_leave(struct host *);

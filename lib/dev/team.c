@@ -1,7 +1,8 @@
-/* Devices of one process that take a step together. */
+/* Devices that take a step together: those of one process, and of others by world.h. */
 #include "dev/host.h"
 
 #include "base/fail.h"
+#include "dev/reducer.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -18,9 +19,15 @@ struct team {
 	int broken;
 	char why[FAIL_MAX];
 	const struct memory **memory;   /* what each brought to the meeting */
+	struct world *world;            /* NULL: no other processes */
+	int ranks;                      /* processes */
+	struct reducer *reducer;        /* of sums over the world; NULL without one */
+	unsigned char *gathered;        /* vectors of all devices of all processes */
+	size_t gathered_bytes;          /* of one device */
+	int any_of_all;                 /* what the world says of a flag */
 };
 
-int host_join(struct host **hosts, int count)
+int host_join(struct host **hosts, int count, struct world *world)
 {
 	struct team *team;
 	int i;
@@ -36,22 +43,31 @@ int host_join(struct host **hosts, int count)
 		free(team);
 		return fail("out of memory");
 	}
+	if (world && !(team->reducer = reducer_open(world, count))) {
+		free(team->memory);
+		free(team);
+		return -1;
+	}
 	pthread_mutex_init(&team->lock, NULL);
 	pthread_cond_init(&team->moved, NULL);
 	team->count = team->members = count;
+	team->world = world;
+	team->ranks = world_ranks(world);
 	for (i = 0; i < count; i++) {
 		hosts[i]->team = team;
 		hosts[i]->rank = i;
-		hosts[i]->ranks = count;
+		hosts[i]->ranks = count * team->ranks;
 	}
 	return 0;
 }
 
 static void team_free(struct team *team)
 {
+	reducer_close(team->reducer);
 	pthread_mutex_destroy(&team->lock);
 	pthread_cond_destroy(&team->moved);
 	free(team->memory);
+	free(team->gathered);
 	free(team);
 }
 
@@ -63,6 +79,7 @@ static void team_break(struct team *team, int rank, const char *why)
 	team->broken = 1;
 	snprintf(team->why, sizeof team->why, "device %d of %d: %s", rank, team->count, why);
 	pthread_cond_broadcast(&team->moved);
+	reducer_break(team->reducer, team->why);
 }
 
 void host_broken(struct host *host)
@@ -118,9 +135,35 @@ static int meet(struct host *host, int flag)
 	return any;
 }
 
+/* With the lock not held: the other processes' flags as well; by one device for all. */
+static int any_of_world(struct team *team, int flag)
+{
+	int *all = calloc((size_t)team->ranks, sizeof *all), any = 0;
+
+	if (!all)
+		return fail("out of memory");
+	int r = world_gather(team->world, WORLD_TEAM, &flag, all, sizeof flag);
+	for (int k = 0; k < team->ranks; k++)
+		any |= all[k];
+	team->any_of_all = any;
+	free(all);
+	return r;
+}
+
 int host_any(struct host *host, int flag)
 {
-	return host->team ? meet(host, flag) : flag;
+	struct team *team = host->team;
+	int any;
+
+	if (!team)
+		return flag;
+	any = meet(host, flag);
+	if (any < 0 || !team->world)
+		return any;
+	if (!host->rank)
+		TRY(any_of_world(team, any));
+	TRY(meet(host, 0));
+	return team->any_of_all;
 }
 
 enum { STRIP = 1024 };
@@ -156,7 +199,7 @@ static void reduce(const struct team *team, size_t at, size_t from, size_t to)
 
 static void reduce_share(const struct host *host, const struct range_attr *range)
 {
-	size_t numbers = range->bytes / sizeof(float), ranks = (size_t)host->ranks;
+	size_t numbers = range->bytes / sizeof(float), ranks = (size_t)host->team->count;
 	size_t line = 16, lines = (numbers + line - 1) / line, rank = (size_t)host->rank;
 	size_t from = lines * rank / ranks * line, to = lines * (rank + 1) / ranks * line;
 
@@ -164,38 +207,87 @@ static void reduce_share(const struct host *host, const struct range_attr *range
 	reduce(host->team, range->at, from, to < numbers ? to : numbers);
 }
 
-static float *row(const struct memory *m, int value, int r)
+int host_reduced(struct host *host)
+{
+	return host->team ? reducer_join(host->team->reducer, host->rank) : 0;
+}
+
+/* ---- vectors of all devices, in the order of the devices ---- */
+
+static unsigned char *vector_of(const struct memory *m, int value)
 {
 	assert(m->program->value[value].lay.type == DTYPE_F32);
-	return (float *)memory_at(m, value) + (size_t)r * (size_t)m->program->value[value].lay.pad;
+	return memory_at(m, value);
+}
+
+static float *row(const struct memory *m, int value, int r)
+{
+	return (float *)vector_of(m, value) +
+	       (size_t)r * (size_t)m->program->value[value].lay.pad;
+}
+
+/* Where row r of device k's vector is: device k = j * processes + process. */
+static const float *row_of(const struct host *host, const struct memory *own, int value, int k,
+			   int r)
+{
+	const struct team *team = host->team;
+	const struct value *v = &own->program->value[value];
+	size_t vector = v->bytes, at = (size_t)r * (size_t)v->lay.pad;
+
+	if (!team)
+		return row(own, value, r);
+	if (!team->world)
+		return row(team->memory[k], value, r);
+	k = k % team->ranks * team->count + k / team->ranks;
+	return (const float *)(team->gathered + (size_t)k * vector) + at;
+}
+
+static int gather_vectors(struct team *team, int value)
+{
+	size_t bytes = team->memory[0]->program->value[value].bytes;
+	size_t count = (size_t)team->count, ranks = (size_t)team->ranks;
+	unsigned char *own;
+
+	/* the place behind all is where this process's vectors are put together */
+	if (bytes > team->gathered_bytes) {
+		free(team->gathered);
+		team->gathered = malloc((ranks + 1) * count * bytes);
+		team->gathered_bytes = team->gathered ? bytes : 0;
+		if (!team->gathered)
+			return fail("out of memory");
+	}
+	own = team->gathered + ranks * count * bytes;
+	for (size_t k = 0; k < count; k++)
+		memcpy(own + k * bytes, vector_of(team->memory[k], value), bytes);
+	return world_gather(team->world, WORLD_TEAM, own, team->gathered, count * bytes);
 }
 
 /* Variances about means that differ: that of all together is the mean of
  * variance + (mean - mean of all)^2. */
-static void sync_stats(const struct memory **memory, int ranks, const struct memory *own,
-		       const struct step *step)
+static void sync_stats(const struct host *host, const struct memory *own,
+		       const struct step *step, int devices)
 {
 	float *mean = row(own, step->out[0], 0), *variance = row(own, step->out[0], 1);
-	int c, k, pad = own->program->value[step->out[0]].lay.pad;
+	int c, k, from = step->in[0], pad = own->program->value[step->out[0]].lay.pad;
 
 	for (c = 0; c < pad; c++) {
 		double m = 0, v = 0;
 
-		for (k = 0; k < ranks; k++)
-			m += row(memory[k], step->in[0], 0)[c];
-		m /= ranks;
-		for (k = 0; k < ranks; k++) {
-			double off = row(memory[k], step->in[0], 0)[c] - m;
+		for (k = 0; k < devices; k++)
+			m += row_of(host, own, from, k, 0)[c];
+		m /= devices;
+		for (k = 0; k < devices; k++) {
+			double off = row_of(host, own, from, k, 0)[c] - m;
 
-			v += row(memory[k], step->in[0], 1)[c] + off * off;
+			v += row_of(host, own, from, k, 1)[c] + off * off;
 		}
 		mean[c] = (float)m;
-		variance[c] = (float)(v / ranks);
+		variance[c] = (float)(v / devices);
 	}
 }
 
-static void sync_sums(const struct memory **memory, int ranks, const struct memory *own,
-		      const struct step *step)
+static void sync_sums(const struct host *host, const struct memory *own,
+		      const struct step *step, int devices)
 {
 	const struct value *v = &own->program->value[step->out[0]];
 	int c, k, r;
@@ -204,21 +296,30 @@ static void sync_sums(const struct memory **memory, int ranks, const struct memo
 		for (c = 0; c < v->lay.pad; c++) {
 			double sum = 0;
 
-			for (k = 0; k < ranks; k++)
-				sum += row(memory[k], step->in[0], r)[c];
+			for (k = 0; k < devices; k++)
+				sum += row_of(host, own, step->in[0], k, r)[c];
 			row(own, step->out[0], r)[c] = (float)sum;
 		}
 }
 
-static void together(const struct host *host, const struct memory **memory, int ranks,
-		     const struct step *step)
+static void together(const struct host *host, const struct memory *own,
+		     const struct step *step, int devices)
 {
-	if (step->kind == STEP_REDUCE && host->team)
-		reduce_share(host, step->attr);
-	else if (step->kind == STEP_SYNC_STATS)
-		sync_stats(memory, ranks, memory[host->rank], step);
+	if (step->kind == STEP_SYNC_STATS)
+		sync_stats(host, own, step, devices);
 	else if (step->kind == STEP_SYNC_SUMS)
-		sync_sums(memory, ranks, memory[host->rank], step);
+		sync_sums(host, own, step, devices);
+	else if (host->team)
+		reduce_share(host, step->attr);
+}
+
+/* With other processes: the sum is begun, and the device goes on. */
+static int begin_reduce(struct host *host, const struct memory *m,
+			const struct range_attr *range)
+{
+	return reducer_begin(host->team->reducer, host->rank,
+			     (float *)(m->arena[ARENA_GRAD] + range->at),
+			     range->bytes / sizeof(float));
 }
 
 int host_meet(struct host *host, const struct memory *m, const struct step *step)
@@ -228,12 +329,20 @@ int host_meet(struct host *host, const struct memory *m, const struct step *step
 	if (devices != ranks)
 		return fail("a program for %d devices runs on %d", devices, ranks);
 	if (!host->team) {
-		together(host, &m, 1, step);
+		together(host, m, step, 1);
 		return 0;
 	}
+	if (host->team->world && step->kind == STEP_REDUCE)
+		return begin_reduce(host, m, step->attr);
 	host->team->memory[host->rank] = m;
 	TRY(meet(host, 0));
-	together(host, host->team->memory, ranks, step);
+	if (host->team->world) {
+		/* one device does it for all of its process */
+		if (!host->rank)
+			TRY(gather_vectors(host->team, step->in[0]));
+		TRY(meet(host, 0));
+	}
+	together(host, m, step, devices);
 	/* none goes on to change what another still reads */
 	TRY(meet(host, 0));
 	return 0;
@@ -261,6 +370,7 @@ int host_finite(struct host *host, const struct memory *m, const struct step *st
 	int bad;
 
 	assert(losses->lay.type == DTYPE_F32);
+	TRY(host_reduced(host));
 	bad = !finite(memory_at(m, step->in[0]), numbers) ||
 	      !finite(m->arena[ARENA_GRAD], m->program->arena[ARENA_GRAD] / sizeof(float));
 	bad = host_any(host, bad);

@@ -103,7 +103,7 @@ static int passes(struct build *b, void *context)
 {
 	int (*const pass[])(struct build *) = {
 		build_params, build_forward, build_backward, build_update, build_folds,
-		build_layouts, build_brackets
+		build_layouts, build_brackets, build_buckets
 	};
 
 	(void)context;

@@ -8,7 +8,8 @@
  *         -> planned (offsets in arenas)
  *
  * The parts of the list, in order: FORWARD, BACKWARD, REDUCE, UPDATE, PACK. A training
- * step runs all of it; PACK is also run once after parameters were put.
+ * step runs all of it; PACK is also run once after parameters were put. Ranges of gradients
+ * that are complete before BACKWARD ends are reduced in it, so that this goes on beside.
  *
  * Rules. Steps set their outputs, never add to them: a value whose gradient comes from
  * several readers gets one n-ary STEP_ADD. No step takes a number from the host: what
@@ -117,8 +118,10 @@ enum step_kind {
 	STEP_AVGPOOL_DX,        /* dy -> dx; pool_attr */
 	STEP_COPY,              /* x -> the same in another layout or type */
 	STEP_REDUCE,            /* a range of ARENA_GRAD, summed over devices in rank order,
-				   in place on each; range_attr */
-	STEP_FINITE,            /* losses -> control: halt if a loss or gradient is not finite */
+				   in place on each; range_attr. It may be only begun, beside
+				   the steps of BACKWARD behind it */
+	STEP_FINITE,            /* waits for every REDUCE; losses -> control: halt if a loss or
+				   gradient is not finite */
 	STEP_UPDATE,            /* masters, gradients, slots by segments; update_attr */
 	STEP_TRACK,             /* m, running mean, running var -> (in place); bn_attr */
 	STEP_FOLD,              /* w, bias|-1 of a convolution; mean, gain|-1, bias|-1, var ->

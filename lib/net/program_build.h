@@ -146,6 +146,8 @@ void folds_settle(struct program *);
 int build_layouts(struct build *);
 /* join.c: brackets, and the order of steps that they need. */
 int build_brackets(struct build *);
+/* update.c: a REDUCE goes into backward, to where its range is complete. */
+int build_buckets(struct build *);
 /* plan.c: lifetimes, offsets, sizes of arenas. */
 int program_plan(struct program *);
 /* The most bytes of ARENA_WORK that live at one step: no plan can need less. */

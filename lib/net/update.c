@@ -1,7 +1,8 @@
-/* What follows backward: REDUCE over devices, FINITE, UPDATE, TRACK. */
+/* What follows backward, and REDUCE over devices beside it; FINITE, UPDATE, TRACK. */
 #include "base/fail.h"
 #include "net/program_build.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { BUCKET = 4 << 20 };      /* bytes; large enough to be worth a meeting of devices */
@@ -37,6 +38,81 @@ static void reduce_all(struct build *b)
 	}
 	if (b->tail > from)
 		reduce_range(b, from, b->tail);
+}
+
+/* ---- REDUCE beside backward ---- */
+
+/* Whether a step reads or writes something in the range. Statistics are read by backward,
+ * so a range that holds them waits for the last reader too. */
+static int touches(const struct program *p, const struct step *s, const struct range_attr *r)
+{
+	for (int k = 0; k < s->ins + s->outs; k++) {
+		int value = k < s->ins ? s->in[k] : s->out[k - s->ins];
+		const struct value *v = value < 0 ? NULL : &p->value[value];
+
+		if (v && v->arena == ARENA_GRAD && v->at < r->at + r->bytes &&
+		    r->at < v->at + v->bytes)
+			return 1;
+	}
+	return 0;
+}
+
+/* The last step of forward and backward after which nothing touches the range. */
+static int ready_after(const struct program *p, const struct range_attr *r)
+{
+	int i = p->steps - 1, first, last;
+
+	while (i >= 0 && (p->step[i].part > PART_BACKWARD || !touches(p, &p->step[i], r)))
+		i--;
+	if (i < 0)
+		return -1;
+	step_extent(p, i, &first, &last);
+	return last;
+}
+
+static int last_of_backward(const struct program *p)
+{
+	int i = p->steps - 1;
+
+	while (i >= 0 && p->step[i].part > PART_BACKWARD)
+		i--;
+	return i;
+}
+
+/* The steps in order, each REDUCE behind the one that it waits for. */
+static void put_in_order(struct program *p, const struct step *old, const int *after)
+{
+	int n = 0, end = last_of_backward(p);   /* before any is moved */
+
+	for (int i = 0; i < p->steps; i++) {
+		if (after[i] < 0 || after[i] >= end)
+			p->step[n++] = old[i];
+		for (int k = 0; i < end && k < p->steps; k++) {
+			if (after[k] != i)
+				continue;
+			p->step[n] = old[k];
+			p->step[n++].part = PART_BACKWARD;
+		}
+	}
+}
+
+int build_buckets(struct build *b)
+{
+	struct program *p = b->p;
+	size_t n = (size_t)p->steps;
+	struct step *old = malloc((n + 1) * sizeof *old);
+	int *after = malloc((n + 1) * sizeof *after);
+	int r = old && after ? 0 : fail("program: out of memory");
+
+	for (size_t i = 0; i < n && !r; i++) {
+		old[i] = p->step[i];
+		after[i] = old[i].kind == STEP_REDUCE ? ready_after(p, old[i].attr) : -1;
+	}
+	if (!r && p->options.devices > 1)
+		put_in_order(p, old, after);
+	free(old);
+	free(after);
+	return r;
 }
 
 /* Ranges of masters that decay, and that do not; the padding between masters stays

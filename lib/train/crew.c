@@ -2,11 +2,13 @@
 
 #include "base/fail.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct member { struct crew *crew; pthread_t thread; int rank; };
 
@@ -19,9 +21,32 @@ struct crew {
 	int failed, ending;
 	crew_act *act;
 	void *context;
+	crew_watch *watch;
+	void *watched;
 	char why[FAIL_MAX];
 	struct member member[];
 };
+
+/* The first one; the lock is held. */
+static void keep_failure(struct crew *c)
+{
+	if (c->failed)
+		return;
+	c->failed = 1;
+	snprintf(c->why, sizeof(c->why), "%s", fail_why());
+}
+
+/* Waits until a member is done, or a second; the lock is held. */
+static void look(struct crew *c)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	t.tv_sec++;
+	if (pthread_cond_timedwait(&c->done, &c->lock, &t) == ETIMEDOUT && c->watch &&
+	    c->watch(c->watched) < 0)
+		keep_failure(c);
+}
 
 static void *serve(void *argument)
 {
@@ -38,10 +63,8 @@ static void *serve(void *argument)
 		pthread_mutex_unlock(&c->lock);
 		int r = c->act(c->context, m->rank);
 		pthread_mutex_lock(&c->lock);
-		if (r < 0 && !c->failed) {
-			c->failed = 1;
-			snprintf(c->why, sizeof(c->why), "%s", fail_why());
-		}
+		if (r < 0)
+			keep_failure(c);
 		c->left--;
 		if (!c->left || c->failed)
 			pthread_cond_signal(&c->done);
@@ -50,7 +73,7 @@ static void *serve(void *argument)
 	return NULL;
 }
 
-struct crew *crew_open(int count)
+struct crew *crew_open(int count, crew_watch *watch, void *watched)
 {
 	struct crew *c = calloc(1, sizeof(*c) + (size_t)count * sizeof(c->member[0]));
 
@@ -62,6 +85,8 @@ struct crew *crew_open(int count)
 	pthread_cond_init(&c->work, NULL);
 	pthread_cond_init(&c->done, NULL);
 	c->count = count;
+	c->watch = watch;
+	c->watched = watched;
 	for (int i = 0; i < count; i++) {
 		c->member[i] = (struct member){ .crew = c, .rank = i };
 		int r = pthread_create(&c->member[i].thread, NULL, serve, &c->member[i]);
@@ -88,7 +113,7 @@ int crew_do(struct crew *c, crew_act *act, void *context)
 		c->order++;
 		pthread_cond_broadcast(&c->work);
 		while (c->left && !c->failed)
-			pthread_cond_wait(&c->done, &c->lock);
+			look(c);
 	}
 	if (c->failed)
 		r = fail("%s", c->why);

@@ -23,7 +23,7 @@ static void wait_a_little(struct input *in)
 
 static int stopped(const struct input *in)
 {
-	return in->from.stop && in->from.stop();
+	return (in->from.stop && in->from.stop()) || world_check(in->from.world);
 }
 
 /* Waits until all lanes have counted themselves in *count: 0, or -1. */
@@ -76,7 +76,8 @@ static int start_threads(struct input *in)
 
 		*l = (struct lane){
 			.file = in->from.file, .files = in->from.files,
-			.command = in->from.command, .part = i, .parts = in->from.lanes,
+			.command = in->from.command, .part = input_part(in, i),
+			.parts = in->from.parts,
 			.start = in->from.start, .strict = in->from.strict, .status = 3, .fd = -1,
 			.running = { 0, -1 },
 		};
@@ -98,13 +99,16 @@ struct input *input_open(const struct input_from *from, int *status)
 	struct input *in = calloc(1, sizeof(*in));
 
 	assert(from->lanes >= 1 && from->lanes <= INPUT_LANES);
-	assert(from->lanes == 1 || (from->command && command_has_part(from->command)));
+	assert(!from->parts || from->parts % from->lanes == 0);
 	*status = 3;
 	if (!in) {
 		fail("out of memory");
 		return NULL;
 	}
 	in->from = *from;
+	if (!from->parts)
+		in->from.parts = from->lanes;
+	assert(in->from.parts == 1 || (from->command && command_has_part(from->command)));
 	in->fails = INT64_MAX;
 	in->status = 3;
 	pthread_mutex_init(&in->lock, NULL);
@@ -116,8 +120,9 @@ struct input *input_open(const struct input_from *from, int *status)
 	else if (start_threads(in) == 0 && wait_for_lanes(in, &in->headed) == 0) {
 		in->status = 1;
 		if (compare_heads(in) == 0) {
-			in->stride = from->lanes == 1 && in->lane[0].head.parts > 1
-				? in->lane[0].head.parts : 1;
+			in->stride = in->from.parts == 1 && in->lane[0].head.parts > 1
+				? in->lane[0].head.parts
+				: (uint64_t)(in->from.parts / in->from.lanes);
 			return in;
 		}
 	}
@@ -175,6 +180,9 @@ static void clear_slot(struct input *in, int64_t n)
 	s->done = s->ended = 0;
 	b->position = in->first + (uint64_t)n * (uint64_t)in->shape.room * in->stride;
 	b->samples = 0;
+	b->stride = in->stride;
+	b->room = in->shape.room;
+	b->deal = in->shape.deal;
 	memset(s->there, 0, (size_t)in->shape.room);
 	for (int i = 0; i < in->shape.room; i++) {
 		b->labels[2 * i] = b->labels[2 * i + 1] = -1;
@@ -227,7 +235,7 @@ static int find_first(struct input *in)
 		if (at > most)
 			most = at;
 	}
-	if (most - in->first >= (uint64_t)in->from.lanes)
+	if (most - in->first >= (uint64_t)in->from.parts)
 		return fail("the pipes begin at positions %" PRIu64 " and %" PRIu64 ": not side "
 			    "by side",
 			    in->first, most);
@@ -238,6 +246,9 @@ int input_start(struct input *in, const struct input_shape *shape)
 {
 	assert(shape->room > 0 && shape->room % in->from.lanes == 0);
 	in->shape = *shape;
+	if (!shape->deal)
+		in->shape.deal = 1;
+	assert(shape->room % in->shape.deal == 0);
 	in->image_bytes = (size_t)shape->image.h * (size_t)shape->image.w *
 			  (size_t)shape->image.c * (size_t)shape->views;
 	in->status = 1;
@@ -375,6 +386,25 @@ void input_close(struct input *in)
 	free(in->lane);
 	free(in->context);
 	free(in);
+}
+
+/* Which of the devices has the first sample. */
+static int first_device(const struct batch *b)
+{
+	return (int)(b->position / b->stride % (uint64_t)b->deal);
+}
+
+int batch_place(const struct batch *b, int i)
+{
+	return (first_device(b) + i) % b->deal * (b->room / b->deal) + i / b->deal;
+}
+
+uint64_t batch_position(const struct batch *b, int place)
+{
+	int each = b->room / b->deal, device = place / each;
+	int first = (device - first_device(b) + b->deal) % b->deal;
+
+	return b->position + (uint64_t)(first + place % each * b->deal) * b->stride;
 }
 
 const char *sample_name(int64_t id, uint64_t position, char buf[48])

@@ -6,12 +6,18 @@
  *
  * Sample i of a batch always stands at the batch's position + i, whatever the number of
  * lanes: a step is the same set of samples in the same places. (One lane that is one of
- * N dealt parts: at position + N i.)
+ * N dealt parts, or one process of N: at position + N i.)
+ *
+ * A batch may be dealt out to several devices, as a stream is dealt: number n in the order
+ * of this input (position / stride) goes to device n modulo the number of devices, and each
+ * device's samples stand together, so that a device has the same samples whatever the number
+ * of processes.
  */
 #ifndef TRAIN_INPUT_H
 #define TRAIN_INPUT_H
 
 #include "data/stream.h"
+#include "dev/world.h"
 #include "net/graph.h"
 
 #include <stdint.h>
@@ -23,6 +29,9 @@ struct input_from {
 	int files;
 	const char *command;            /* NULL: the files; see command.h */
 	int lanes;                      /* streams side by side: 1 unless a command */
+	int part, parts;                /* of several processes: lane l is part + l x parts /
+					   lanes of all their parts; parts 0: one process */
+	struct world *world;            /* waiting ends where it breaks; NULL */
 	uint64_t start;                 /* samples that stand before it are dropped */
 	int strict;                     /* a stream that starts beyond start is refused */
 	int (*stop)(void);              /* asked while waiting; not 0: give up. NULL: never */
@@ -30,6 +39,8 @@ struct input_from {
 
 struct batch {
 	uint64_t position;      /* of the first sample */
+	uint64_t stride;        /* to the next one */
+	int room, deal;         /* samples it can hold; devices it is dealt out to */
 	int samples;            /* less than room only at the end of the input */
 	unsigned char *pixels;  /* u8, room x views x H x W x C */
 	int32_t *labels;        /* room x 2; -1: no label (a bad sample, or padding) */
@@ -43,6 +54,7 @@ struct input_shape {
 	struct shape image;
 	int views;              /* images of one sample; 1, or what input_views() says */
 	int classes;            /* labels are below */
+	int deal;               /* devices, which divide room; 0: one */
 	int names;              /* 1: keep names */
 	int remainder;          /* 1: the last batch may have fewer samples */
 };
@@ -73,8 +85,13 @@ int input_status(const struct input *);
 int input_left(const struct input *);
 /* After input_start(): where the first sample of the first batch stands. */
 uint64_t input_first(const struct input *);
-/* Samples between two neighbours in a batch: 1, or N (above). */
+/* Positions from a sample to the next: 1, or N (above). */
 uint64_t input_stride(const struct input *);
+
+/* Where sample i of the batch's order stands in its arrays; and the position of what stands
+ * in a place. */
+int batch_place(const struct batch *, int i);
+uint64_t batch_position(const struct batch *, int place);
 
 /* Ends the threads and the commands. NULL: nothing. */
 void input_close(struct input *);

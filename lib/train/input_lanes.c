@@ -32,15 +32,17 @@ static int check_sample(const struct input *in, const struct lane *l, const stru
 	return 0;
 }
 
-static int keep_sample(struct input *in, struct slot *slot, size_t i, const struct sample *s)
+/* Sample n of the batch's order. */
+static int keep_sample(struct input *in, struct slot *slot, int n, const struct sample *s)
 {
 	struct batch *b = &slot->batch;
+	size_t i = (size_t)batch_place(b, n);
 
 	memcpy(b->pixels + i * in->image_bytes, s->pixels, in->image_bytes);
 	memcpy(b->labels + 2 * i, s->label, sizeof(s->label));
 	memcpy(b->shares + 2 * i, s->share, sizeof(s->share));
 	b->id[i] = s->id;
-	slot->there[i] = 1;
+	slot->there[n] = 1;
 	if (b->name) {
 		b->name[i] = s->name ? strndup(s->name, s->name_bytes) : NULL;
 		if (s->name && !b->name[i])
@@ -53,13 +55,14 @@ static int keep_sample(struct input *in, struct slot *slot, size_t i, const stru
 static int fill(struct input *in, int lane, struct slot *slot)
 {
 	struct lane *l = &in->lane[lane];
-	int lanes = in->from.lanes, old, n = 0;
+	uint64_t parts = (uint64_t)in->from.parts, part = (uint64_t)input_part(in, lane);
+	int old, n = 0;
 
 	for (int i = 0; i < in->shape.room; i++) {
 		uint64_t at = slot->batch.position + (uint64_t)i * in->stride;
 		struct sample s;
 
-		if (lanes > 1 && at % (uint64_t)lanes != (uint64_t)lane)
+		if (at % parts != part)
 			continue;
 		pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &old);
 		int r = lane_next(l, &s);
@@ -73,7 +76,7 @@ static int fill(struct input *in, int lane, struct slot *slot)
 		}
 		l->status = 1;
 		TRY(check_sample(in, l, &s));
-		TRY(keep_sample(in, slot, (size_t)i, &s));
+		TRY(keep_sample(in, slot, i, &s));
 		n++;
 	}
 	return n;

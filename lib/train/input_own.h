@@ -13,7 +13,7 @@ enum { SLOTS = 3 };     /* one with the taker, two ahead */
 /* A batch being filled. Lane l's samples are those at l, l + lanes, ... */
 struct slot {
 	struct batch batch;
-	unsigned char *there;   /* 1 for places that were filled */
+	unsigned char *there;   /* 1 for samples that came, in the batch's order */
 	int done, ended;        /* lanes that filled their places; that came to the end */
 };
 
@@ -44,6 +44,12 @@ struct input {
 	int over;               /* the taker saw the end */
 	char why[FAIL_MAX];
 };
+
+/* Which of all parts a lane is. */
+static inline int input_part(const struct input *in, int lane)
+{
+	return in->from.part + lane * (in->from.parts / in->from.lanes);
+}
 
 /* The thread of a lane; context is a struct lane_thread. */
 void *input_run_lane(void *context);

@@ -10,10 +10,7 @@
 #include <sys/stat.h>
 
 /* What is gathered between two lines of the log. */
-struct gathered {
-	double loss, began, waited;
-	int64_t right, labelled, images;
-};
+struct gathered { double began, waited; struct tally tally; };
 
 /* ---- checkpoints ---- */
 
@@ -35,6 +32,10 @@ static void collect(struct run *r)
 
 void run_save(struct run *r, int wait)
 {
+	if (world_rank(r->t->world)) {
+		r->saved = r->step;
+		return;
+	}
 	if (r->saved != r->step) {
 		collect(r);
 		if (machine_get(&r->machine, &r->state) < 0) {
@@ -51,7 +52,7 @@ void run_save(struct run *r, int wait)
 
 /* ---- a step ---- */
 
-static void add_losses(const struct run *r, const struct batch *b, struct gathered *w)
+static void add_losses(const struct run *r, const struct batch *b, struct tally *w)
 {
 	for (int i = 0; i < b->samples; i++) {
 		if (b->labels[2 * i] < 0)
@@ -63,25 +64,16 @@ static void add_losses(const struct run *r, const struct batch *b, struct gather
 	w->images += b->samples;
 }
 
-static double labelled(const struct batch *b)
-{
-	int n = 0;
-
-	for (int i = 0; i < b->samples; i++)
-		n += b->labels[2 * i] >= 0;
-	return n ? n : 1;
-}
-
 static struct train_moment moment(const struct run *r, const struct gathered *w, double lr,
 				  uint64_t images)
 {
-	double seconds = run_now() - w->began, n = (double)w->labelled;
+	double seconds = run_now() - w->began, n = (double)w->tally.labelled;
 
 	return (struct train_moment){
 		.step = r->step, .steps = r->steps == INT64_MAX ? 0 : r->steps,
-		.epoch = run_epoch(r), .loss = n > 0 ? w->loss / n : (double)NAN,
-		.top1 = n > 0 ? (double)w->right / n : (double)NAN, .lr = lr,
-		.rate = seconds > 0 ? (double)w->images / seconds : 0,
+		.epoch = run_epoch(r), .loss = n > 0 ? w->tally.loss / n : (double)NAN,
+		.top1 = n > 0 ? (double)w->tally.right / n : (double)NAN, .lr = lr,
+		.rate = seconds > 0 ? (double)w->tally.images / seconds : 0,
 		.wait = seconds > 0 ? w->waited / seconds : 0, .images = images,
 	};
 }
@@ -102,7 +94,7 @@ static int not_finite(struct run *r, const struct batch *b)
 {
 	char why[FAIL_MAX];
 
-	machine_find_trouble(&r->machine, b, input_stride(r->input));
+	machine_find_trouble(&r->machine, b);
 	snprintf(why, sizeof(why), "%s", fail_why());
 	if (!r->machine.failed)
 		run_save(r, 1);
@@ -115,12 +107,12 @@ static int take_step(struct run *r, const struct batch *b, double *lr)
 {
 	struct control c = {
 		.seed = (uint64_t)r->set.seed, .position = b->position, .step = r->step,
-		.count = labelled(b) };
+		.count = r->labelled };
 	int halted = 0;
 
 	c.lr = *lr = schedule_lr(&r->schedule, r->step);
 	r->status = 3;
-	TRY(machine_step(&r->machine, b, &c, input_stride(r->input), &halted));
+	TRY(machine_step(&r->machine, b, &c, &halted));
 	return halted ? not_finite(r, b) : 0;
 }
 
@@ -129,15 +121,20 @@ static void after_step(struct run *r, struct gathered *w, double lr, uint64_t be
 		       uint64_t images)
 {
 	const struct train *t = r->t;
+	int due = r->step % t->log_every == 0 || r->step == r->steps;
+
+	if (due && run_add_tallies(r, &w->tally) < 0)
+		due = 0;        /* the next step says why */
+
 	struct train_moment m = moment(r, w, lr, images);
 
 	if (t->tell.step)
 		t->tell.step(t->tell.context, &m);
-	if (r->step % t->log_every == 0 || r->step == r->steps) {
+	if (due) {
 		tell(r, &m);
 		*w = (struct gathered){ .began = run_now() };
 	}
-	if (saver_idle(r->saver))
+	if (r->saver && saver_idle(r->saver))
 		collect(r);
 
 	int val = t->val_command && period_due(&t->val_every, r->step, before, r->position,
@@ -157,7 +154,7 @@ static void after_step(struct run *r, struct gathered *w, double lr, uint64_t be
 static int stop_by_signal(struct run *r, int signo, int *signal_out)
 {
 	run_save(r, 1);
-	if (signo == SIGTERM) {
+	if (signo == SIGTERM || signo == SIGUSR1) {
 		r->status = 75;
 		return 0;
 	}
@@ -181,12 +178,14 @@ static int shares_signals(const struct run *r)
 static int input_lost(struct run *r, int *signal_out)
 {
 	char why[FAIL_MAX];
-	int status = input_status(r->input), signo;
+	int status = r->status, signo;
 
 	snprintf(why, sizeof(why), "%s", fail_why());
 	if (r->step > 0)
 		run_save(r, 1);
 	signo = status == 4 && shares_signals(r) ? signals_wait(2) : signals_came();
+	if (world_status(r->t->world))
+		signo = 0;      /* it comes from who started the ranks, as one of them is lost */
 	if (signo)
 		return stop_by_signal(r, signo, signal_out);
 	r->status = status;
@@ -196,7 +195,7 @@ static int input_lost(struct run *r, int *signal_out)
 /* The input ended as it should: was it enough? */
 static int input_ended(struct run *r, int64_t first)
 {
-	int left = input_left(r->input);
+	int left = r->left;
 
 	if (left)
 		run_note(r, "%d samples at the end did not fill a batch of %d", left,
@@ -230,16 +229,16 @@ static int finish(struct run *r)
 static int look_at_rest(struct run *r, int *signal_out)
 {
 	struct batch *b;
-	int got;
+	int got, signo;
 
 	if (r->set.steps != SETTING_NONE)
 		return 0;
-	got = input_take(r->input, &b);
+	got = run_take(r, &b, &signo);
 	if (got < 0)
-		return signals_came() ? 0 : input_lost(r, signal_out);
-	if (!got && input_left(r->input))
-		run_note(r, "%d samples at the end did not fill a batch of %d",
-			 input_left(r->input), (int)r->set.batch);
+		return signo ? 0 : input_lost(r, signal_out);
+	if (!got && r->left)
+		run_note(r, "%d samples at the end did not fill a batch of %d", r->left,
+			 (int)r->set.batch);
 	return 0;
 }
 
@@ -264,26 +263,21 @@ int run_loop(struct run *r, int *signal_out)
 		uint64_t before = r->position;
 		double lr, began = run_now();
 		struct batch *b;
-		int signo = signals_came(), got;
+		int signo, got = run_take(r, &b, &signo);
 
-		if (signo)
-			return stop_by_signal(r, signo, signal_out);
-		got = input_take(r->input, &b);
 		w.waited += run_now() - began;
-		if (got < 0) {
-			signo = signals_came();
+		if (got < 0)
 			return signo ? stop_by_signal(r, signo, signal_out)
 				     : input_lost(r, signal_out);
-		}
 		if (!got) {
 			TRY(input_ended(r, first));
 			return finish(r);
 		}
 		TRY(take_step(r, b, &lr));
-		add_losses(r, b, &w);
+		add_losses(r, b, &w.tally);
 		r->step++;
-		r->position = b->position + (uint64_t)b->samples * input_stride(r->input);
-		images += (uint64_t)b->samples;
+		r->position += (uint64_t)r->set.batch;
+		images += (uint64_t)r->set.batch;
 		input_give(r->input);
 		after_step(r, &w, lr, before, images);
 	}

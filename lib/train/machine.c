@@ -1,10 +1,9 @@
-#include "train/machine.h"
+#include "train/machine_own.h"
 
 #include "base/fail.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* ---- devices ---- */
 
@@ -23,19 +22,13 @@ static int open_device(void *context, int rank)
 	return 0;
 }
 
-/* Devices of one machine share its cores, where the backend is not left to choose. */
-static int threads_each(int threads, int count)
+static int watch_world(void *world)
 {
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-
-	if (count == 1)
-		return threads;
-	if (!threads)
-		threads = cores > 0 ? (int)cores : 1;
-	return threads > count ? threads / count : 1;
+	return world_check(world);
 }
 
-static int open_devices(struct machine *m, const char *devices, int threads)
+static int open_devices(struct machine *m, const char *devices, int threads,
+			struct world *world)
 {
 	struct opening o = { .m = m };
 	int n = device_names(devices, o.name, MACHINE_DEVICES);
@@ -45,7 +38,8 @@ static int open_devices(struct machine *m, const char *devices, int threads)
 	if (!m->device)
 		return fail("out of memory");
 	m->count = n;
-	o.threads = threads_each(threads, n);
+	m->world = world;
+	o.threads = machine_threads(threads, n, world);
 	for (int i = 0; i < n; i++) {
 		m->device[i].backend = backend_find(o.name[i].backend);
 		if (!m->device[i].backend)
@@ -53,16 +47,17 @@ static int open_devices(struct machine *m, const char *devices, int threads)
 		if (m->device[i].backend != m->device[0].backend)
 			return fail("devices %s: those of one run must be of one kind", devices);
 	}
-	m->crew = crew_open(n);
+	m->crew = crew_open(n, world ? watch_world : NULL, world);
 	if (!m->crew)
 		return -1;
-	return crew_do(m->crew, open_device, &o);
+	TRY(crew_do(m->crew, open_device, &o));
+	return machine_meet(m);
 }
 
-int machine_open(struct machine *m, const char *devices, int threads)
+int machine_open(struct machine *m, const char *devices, int threads, struct world *world)
 {
 	*m = (struct machine){ 0 };
-	if (!open_devices(m, devices, threads))
+	if (!open_devices(m, devices, threads, world))
 		return 0;
 	m->failed = 1;
 	machine_close(m);
@@ -96,29 +91,24 @@ void machine_close(struct machine *m)
 	free(m->losses);
 	free(m->probabilities);
 	free(m->logits);
+	json_decref(m->about);
 	*m = (struct machine){ 0 };
 	fail("%s", why);
 }
 
 json_t *machine_describe(const struct machine *m)
 {
-	json_t *list = json_array();
-
-	for (int i = 0; i < m->count; i++) {
-		const struct machine_device *d = &m->device[i];
-
-		json_array_append_new(list, json_string(d->backend->describe(d->device)));
-	}
-	return list;
+	return json_incref(m->about);
 }
 
 static int all(struct machine *m, crew_act *act, void *context)
 {
-	if (m->failed || crew_do(m->crew, act, context) < 0) {
-		m->failed = 1;
-		return -1;
-	}
-	return 0;
+	if (!m->failed && crew_do(m->crew, act, context) == 0)
+		return 0;
+	m->failed = 1;
+	/* the world's words are clearer than those of who waited for it */
+	world_check(m->world);
+	return -1;
 }
 
 static int find_fastest(void *context, int rank)
@@ -134,6 +124,9 @@ const char *machine_precision(struct machine *m, const char *name)
 {
 	if (!strcmp(name, "auto")) {
 		if (all(m, find_fastest, m))
+			return NULL;
+		/* what the first of all found */
+		if (world_share(m->world, &m->precision, sizeof m->precision))
 			return NULL;
 	} else if (!strcmp(name, "fp32") || !strcmp(name, "bf16")) {
 		m->precision = *name == 'f' ? DTYPE_F32 : DTYPE_BF16;
@@ -186,11 +179,11 @@ static int join_devices(struct machine *m)
 {
 	struct device *list[MACHINE_DEVICES];
 
-	if (m->count == 1)
+	if (m->devices == 1)
 		return 0;
 	for (int i = 0; i < m->count; i++)
 		list[i] = m->device[i].device;
-	return m->device[0].backend->join(list, m->count);
+	return m->device[0].backend->join(list, m->count, m->world);
 }
 
 static int make_results(float **at, size_t numbers)
@@ -343,7 +336,6 @@ struct stepping {
 	struct machine *m;
 	const struct batch *batch;
 	struct control control;
-	uint64_t stride;
 	int halted, view, views;
 };
 
@@ -373,8 +365,8 @@ static int put_step(const struct stepping *w, int rank)
 	size_t from = (size_t)rank * (size_t)p->options.batch;
 	struct control c = w->control;
 
-	c.position += from * w->stride;
-	c.stride = w->stride;
+	c.position = batch_position(w->batch, (int)from);
+	c.stride = w->batch->stride * (uint64_t)w->m->count;
 	TRY(put_samples(w, d, p, rank, w->batch->pixels + from * image_bytes(p)));
 	return d->backend->put(d->device, p, p->control, &c);
 }
@@ -401,9 +393,9 @@ static int take_step(void *context, int rank)
 }
 
 int machine_step(struct machine *m, const struct batch *b, const struct control *control,
-		 uint64_t stride, int *halted)
+		 int *halted)
 {
-	struct stepping w = { .m = m, .batch = b, .control = *control, .stride = stride };
+	struct stepping w = { .m = m, .batch = b, .control = *control };
 
 	TRY(all(m, take_step, &w));
 	*halted = w.halted;

@@ -1,7 +1,12 @@
 /*
  * The devices of a run, with a network's programs bound to them: a training program
  * whose steps all devices take together, and an evaluation program that each runs on
- * samples of its own. A batch is shared out in equal blocks, in the order of positions.
+ * samples of its own. A batch for training is dealt out to the devices (input.h), one for
+ * evaluation shared out in equal blocks.
+ *
+ * With a world the devices are those of all its processes, as many in each. A batch is then
+ * this process's part of it. Acts that make and bind programs, take steps or look for
+ * trouble are of all processes together.
  */
 #ifndef TRAIN_MACHINE_H
 #define TRAIN_MACHINE_H
@@ -29,6 +34,9 @@ struct machine {
 	struct crew *crew;
 	enum dtype precision;   /* of programs made from now on: 0, DTYPE_F32, DTYPE_BF16 */
 	int failed;             /* a device failed: none can be called any more */
+	struct world *world;    /* NULL: this process alone */
+	int devices;            /* of all processes */
+	json_t *about;          /* what machine_describe() gives */
 	struct profile *profile;        /* of the first device's training steps; NULL: none */
 	/* results of the last step or evaluation, in the batch's order */
 	float *losses;          /* room x 2 */
@@ -37,11 +45,11 @@ struct machine {
 };
 
 /* Devices as -d names them; threads: of all of them together, 0: their own choice.
- * 0 or -1. */
-int machine_open(struct machine *, const char *devices, int threads);
+ * Keeps the world. 0 or -1. */
+int machine_open(struct machine *, const char *devices, int threads, struct world *);
 void machine_close(struct machine *);
 
-/* What the devices are: a list of texts. NULL: out of memory. */
+/* What the devices are, those of all processes: a list of texts. NULL: out of memory. */
 json_t *machine_describe(const struct machine *);
 
 /* What programs are made in from now on: "fp32", "bf16", or "auto", the first device's
@@ -71,7 +79,7 @@ int machine_get(struct machine *, const struct state *);
  * device it is made here). *halted: the loss or a gradient was not finite, and nothing was
  * updated. 0 or -1. */
 int machine_step(struct machine *, const struct batch *, const struct control *control,
-		 uint64_t stride, int *halted);
+		 int *halted);
 
 /* After training steps: lets the evaluation program see the parameters. */
 int machine_refresh(struct machine *);
@@ -83,6 +91,6 @@ int machine_evaluate(struct machine *, const struct batch *, int views);
 
 /* After a step that halted: finds the first place where a number is not finite, and
  * leaves "layer NAME (step): samples 17:203, ..." as the reason. Always -1. */
-int machine_find_trouble(struct machine *, const struct batch *, uint64_t stride);
+int machine_find_trouble(struct machine *, const struct batch *);
 
 #endif

@@ -82,8 +82,7 @@ static json_t *head_json(const struct stream_head *h, const char *key)
 	return v;
 }
 
-/* The stages of a provenance that make pixels: all but the order's. */
-static json_t *recipe_of(const json_t *provenance)
+json_t *meta_recipe(const json_t *provenance)
 {
 	json_t *list = json_array(), *stage;
 	size_t i;
@@ -160,7 +159,7 @@ static void compare_recipe(struct run *r, const json_t *now)
 	json_t *old = meta_json(r->from, "provenance");
 	const char *text = json_string_value(json_object_get(now, "provenance"));
 	json_t *new = text ? json_loads(text, 0, NULL) : NULL;
-	json_t *a = recipe_of(old), *b = recipe_of(new);
+	json_t *a = meta_recipe(old), *b = meta_recipe(new);
 
 	if (!json_equal(a, b))
 		changed(r, "recipe");

@@ -1,4 +1,4 @@
-/* The inside of a run, shared by train.c, loop.c, meta.c and validate.c. */
+/* The inside of a run, shared by train.c, loop.c, meta.c, ranks.c and validate.c. */
 #ifndef TRAIN_RUN_H
 #define TRAIN_RUN_H
 
@@ -36,6 +36,8 @@ struct run {
 	int64_t saved;                  /* step of the last checkpoint begun; -1 */
 	int save_failed, val_failed;
 	int status;                     /* the exit status that fits a failure */
+	double labelled;                /* of the step's samples, of all ranks; at least 1 */
+	int left;                       /* at the end of the input: samples of no full batch */
 };
 
 /* ---- meta.c ---- */
@@ -51,6 +53,32 @@ int run_take_meta(struct run *);
 int run_judge_changes(struct run *);
 /* A member of a checkpoint that is JSON; NULL if absent or broken. */
 json_t *meta_json(const struct safetensors *, const char *key);
+
+/* The stages of a provenance that make pixels, a new list: all but the order's. */
+json_t *meta_recipe(const json_t *provenance);
+
+/* ---- ranks.c: what the processes of a run agree on; one alone agrees with itself ---- */
+
+/* Refuses what several processes cannot do: 0 or -1. */
+int run_check_ranks(struct run *);
+/* A file that rank 0 opens, for all. NULL: reason, and status fits. */
+struct safetensors *run_open_shared(struct run *, const char *path);
+/* Refuses ranks that were told, or would read, something else than rank 0: 0 or -1. */
+int run_compare_ranks(struct run *);
+/* The least of all ranks' positions, to all: 0 or -1. */
+int run_first_position(struct run *, uint64_t *);
+/*
+ * The next batch, if all ranks have theirs and none was asked to stop: 1, and labelled is
+ * set; 0 at the proper end, and left is set; -1: *signal is what stops all, else 0 and the
+ * reason and status of the first rank that failed.
+ */
+int run_take(struct run *, struct batch **, int *signal);
+/* Sums of all ranks. */
+struct tally { double loss; int64_t right, labelled, images; };
+int run_add_tallies(struct run *, struct tally *);
+/* e: what this rank's part of validation gave, *status fits. The same for all: 0 and the
+ * sums of the scores; -1 with the first reason. */
+int run_add_scores(struct run *, int e, struct score *, int *status);
 
 /* ---- validate.c ---- */
 

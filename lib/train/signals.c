@@ -27,13 +27,13 @@ static void *waiter(void *unused)
 
 int signals_begin(void)
 {
-	static const int asks[] = { SIGTERM, SIGINT, SIGHUP };
+	static const int asks[] = { SIGTERM, SIGUSR1, SIGINT, SIGHUP };
 	pthread_t thread;
 	int r;
 
 	signal(SIGXFSZ, SIG_IGN);
 	sigemptyset(&wanted);
-	for (int i = 0; i < 3; i++) {
+	for (size_t i = 0; i < sizeof(asks) / sizeof(*asks); i++) {
 		struct sigaction old;
 
 		if (!sigaction(asks[i], NULL, &old) && old.sa_handler != SIG_IGN)
@@ -50,6 +50,13 @@ int signals_begin(void)
 int signals_came(void)
 {
 	return atomic_load(&came);
+}
+
+void signals_heard(int signo)
+{
+	int none = 0;
+
+	atomic_compare_exchange_strong(&came, &none, signo);
 }
 
 int signals_wait(double seconds)

@@ -56,20 +56,25 @@ void run_log(struct run *r, json_t *line)
 static int open_folder(struct run *r)
 {
 	const struct train *t = r->t;
-	int has = folder_has_run(t->folder);
+	int has = 0;
 
-	TRY(has);
-	if (has && !t->resume) {
-		r->status = 2;
-		return fail("%s: a run is there already: --resume goes on with it", t->folder);
+	if (!world_rank(t->world)) {
+		has = folder_has_run(t->folder);
+		TRY(has);
+		if (has && !t->resume) {
+			r->status = 2;
+			return fail("%s: a run is there already: --resume goes on with it",
+				    t->folder);
+		}
+		TRY(folder_open(&r->folder, t->folder, t->keep));
 	}
-	TRY(folder_open(&r->folder, t->folder, t->keep));
+	TRY(world_share(t->world, &has, sizeof(has)));
 	if (!has)
 		return 0;
 	char *name = folder_name(t->folder, "last.safetensors");
 	if (!name)
 		return -1;
-	r->from = safetensors_open(name, &r->status);
+	r->from = run_open_shared(r, name);
 	free(name);
 	if (!r->from)
 		return -1;
@@ -81,6 +86,8 @@ static int open_folder(struct run *r)
 
 static int open_log(struct run *r)
 {
+	if (world_rank(r->t->world))
+		return 0;
 	char *name = r->t->log ? strdup(r->t->log) : folder_name(r->t->folder, "log.ndjson");
 	int e = name ? runlog_open(&r->log, name) : fail("out of memory");
 
@@ -112,6 +119,10 @@ static int open_input(struct run *r)
 	struct input_from from = r->t->input;
 
 	from.stop = signals_came;
+	from.world = r->t->world;
+	from.part = world_rank(from.world);
+	from.parts = from.lanes;
+	from.lanes /= world_ranks(from.world);
 	from.start = r->position;
 	from.strict = r->t->resume;
 	r->input = input_open(&from, &r->status);
@@ -131,10 +142,10 @@ static int settle(struct run *r)
 			    "(--pipe, --pipes %u)", h->parts, h->parts);
 	if (r->set.batch == SETTING_NONE)
 		r->set.batch = (int64_t)h->record_max * lanes;
-	if (r->set.batch < 1 || r->set.batch % (r->machine.count * lanes))
+	if (r->set.batch < 1 || r->set.batch % r->machine.devices || r->set.batch % lanes)
 		return fail("a batch of %" PRId64 " cannot be shared equally by %d devices and "
 			    "%d pipes",
-			    r->set.batch, r->machine.count, lanes);
+			    r->set.batch, r->machine.devices, lanes);
 	if (r->set.seed == SETTING_NONE) {
 		char *seed = stream_meta(h, "seed");
 
@@ -187,8 +198,8 @@ static int settle_network(struct run *r)
 static int start_machine(struct run *r)
 {
 	struct program_options o = {
-		.training = 1, .batch = (int)(r->set.batch / r->machine.count),
-		.devices = r->machine.count, .sync_bn = r->set.sync_bn,
+		.training = 1, .batch = (int)(r->set.batch / r->machine.devices),
+		.devices = r->machine.devices, .sync_bn = r->set.sync_bn,
 		.smoothing = r->set.smoothing, .normalise = r->normalise,
 		.without = r->set.without,
 		.optimizer = { strcmp(r->set.optimizer, "sgd") ? r->set.momentum : 0, r->set.decay,
@@ -208,9 +219,10 @@ static int start_machine(struct run *r)
 	json_decref(old);
 	json_decref(devices);
 	e = run_judge_changes(r);
-	r->status = 3;
-	if (!e)
+	if (!e) {
+		r->status = 3;
 		e = machine_train(&r->machine, r->network.graph, &o, changed ? NULL : how);
+	}
 	json_decref(how);
 	return e;
 }
@@ -225,7 +237,7 @@ static int fill_state(struct run *r)
 	if (r->from) {
 		TRY(state_read(&r->state, r->from, slots ? STATE_SLOTS : 0, &r->status));
 	} else if (r->t->init) {
-		struct safetensors *f = safetensors_open(r->t->init, &r->status);
+		struct safetensors *f = run_open_shared(r, r->t->init);
 		int e = f ? state_read(&r->state, f, 0, &r->status) : -1;
 
 		safetensors_close(f);
@@ -238,16 +250,18 @@ static int fill_state(struct run *r)
 static int start_input(struct run *r)
 {
 	struct input_shape shape = {
-		.room = (int)r->set.batch, .image = r->network.graph->input, .views = 1,
-		.classes = r->network.graph->classes };
+		.room = (int)r->set.batch / world_ranks(r->t->world),
+		.image = r->network.graph->input, .views = 1,
+		.classes = r->network.graph->classes, .deal = r->machine.count };
 
 	if (input_start(r->input, &shape) < 0) {
 		r->status = input_status(r->input);
 		return -1;
 	}
-	if (!r->from)
-		r->position = input_first(r->input);
-	return 0;
+	if (r->from)
+		return 0;
+	r->position = input_first(r->input);
+	return run_first_position(r, &r->position);
 }
 
 static void log_begin(struct run *r)
@@ -291,6 +305,7 @@ static int complete(const struct run *r)
 /* 1: started; 0: there is nothing to do; -1. */
 static int start(struct run *r)
 {
+	TRY(run_check_ranks(r));
 	r->status = 3;
 	TRY(open_folder(r));
 	/* what a probe chose once stays */
@@ -306,7 +321,7 @@ static int start(struct run *r)
 	}
 	TRY(open_network(r));
 	r->status = 3;
-	TRY(machine_open(&r->machine, r->set.devices, r->t->threads));
+	TRY(machine_open(&r->machine, r->set.devices, r->t->threads, r->t->world));
 	r->set.precision = machine_precision(&r->machine, r->set.precision);
 	if (!r->set.precision)
 		return -1;
@@ -314,15 +329,18 @@ static int start(struct run *r)
 	TRY(settle(r));
 	TRY(settle_network(r));
 	TRY(make_schedule(r));
+	TRY(run_compare_ranks(r));
 	r->status = 3;
 	TRY(open_log(r));
 	TRY(start_machine(r));
 	TRY(fill_state(r));
-	if (r->t->profile)
+	if (r->t->profile && !world_rank(r->t->world))
 		TRY(machine_profile(&r->machine));
 	TRY(start_input(r));
 	TRY(run_probe_validation(r));
 	r->status = 3;
+	if (world_rank(r->t->world))
+		return 1;
 	r->saver = saver_open(&r->folder, &r->state);
 	return r->saver ? 1 : -1;
 }

@@ -42,7 +42,10 @@ struct train {
 	const char *init;               /* a file of weights to begin with; NULL */
 	int resume, allow_change;
 	int threads;                    /* of the devices; 0: their choice */
-	struct input_from input;        /* start and strict are set here */
+	struct world *world;            /* the processes of the run, which all call train_run();
+					   NULL: this one alone */
+	struct input_from input;        /* its lanes are those of all processes together;
+					   start, strict and the like are set here */
 	const char *val_command;        /* NULL: no validation */
 	struct period val_every, save_every;
 	int keep, log_every;
@@ -52,6 +55,9 @@ struct train {
 };
 
 /*
+ * With a world, rank 0 alone writes checkpoints and the log, and reads the files of the run
+ * for all. A reason for failure that is of one rank names it.
+ *
  * Runs it. 0: *status is the exit status; *signal, if not 0, is the signal to die of
  * instead. -1: the reason, and *status is the exit status. Call signals_begin() before.
  */

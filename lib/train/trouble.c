@@ -5,6 +5,7 @@
 #include "base/text.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +14,6 @@ enum { TOLD = 8 };      /* samples that a message names */
 struct search {
 	struct machine *m;
 	const struct batch *batch;
-	uint64_t stride;
 	int from, to;                   /* the steps that run next */
 	int step[MACHINE_DEVICES];      /* where a device found it; -1: not */
 	int samples[MACHINE_DEVICES];   /* how many of its samples; 0: not a thing of samples */
@@ -136,8 +136,7 @@ static int tell(const struct search *s, int rank)
 		int n = s->sample[rank][i];
 
 		text_add(&list, "%s%s", i ? ", " : ": samples ",
-			 sample_name(s->batch->id[n], s->batch->position + (uint64_t)n * s->stride,
-				     buf));
+			 sample_name(s->batch->id[n], batch_position(s->batch, n), buf));
 	}
 	if (s->samples[rank] > TOLD)
 		text_add(&list, " and %d more of %d", s->samples[rank] - TOLD, p->options.batch);
@@ -148,10 +147,42 @@ static int tell(const struct search *s, int rank)
 	return -1;
 }
 
-int machine_find_trouble(struct machine *m, const struct batch *b, uint64_t stride)
+/* The first device of this process that found it; -1: none. */
+static int finder(const struct search *s)
+{
+	for (int rank = 0; rank < s->m->count; rank++)
+		if (s->step[rank] >= 0)
+			return rank;
+	return -1;
+}
+
+/* Leaves the reason of the first process where it was found: 1; 0: nowhere; -1. */
+static int found(const struct search *s)
+{
+	struct { int here; char why[1000]; } own = { finder(s) >= 0, "" }, *all;
+	int ranks = world_ranks(s->m->world), r;
+
+	if (own.here) {
+		tell(s, finder(s));
+		snprintf(own.why, sizeof(own.why), "%s", fail_why());
+	}
+	all = calloc((size_t)ranks, sizeof(*all));
+	if (!all)
+		return fail("out of memory");
+	r = world_gather(s->m->world, WORLD_MAIN, &own, all, sizeof(own));
+	for (int k = 0; k < ranks && !r; k++)
+		if (all[k].here) {
+			fail("%s", all[k].why);
+			r = 1;
+		}
+	free(all);
+	return r;
+}
+
+int machine_find_trouble(struct machine *m, const struct batch *b)
 {
 	const struct program *p = m->device[0].train;
-	struct search s = { .m = m, .batch = b, .stride = stride };
+	struct search s = { .m = m, .batch = b };
 	int bad = look_at_parameters(m);
 
 	if (bad == -2)
@@ -165,9 +196,8 @@ int machine_find_trouble(struct machine *m, const struct batch *b, uint64_t stri
 			m->failed = 1;
 			return -1;
 		}
-		for (int rank = 0; rank < m->count; rank++)
-			if (s.step[rank] >= 0)
-				return tell(&s, rank);
+		if (found(&s))
+			return -1;
 	}
 	return fail("no layer: a sum over the batch's losses or gradients is too large");
 }

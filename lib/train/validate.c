@@ -21,19 +21,21 @@ static int check_classes(const struct run *r, const struct stream_head *h)
 	return differ ? fail("its classes are not those of training") : 0;
 }
 
-/* most: batches; 0: all. 0; -1, *status fits. */
-static int evaluate_command(struct run *r, int64_t most, struct score *score, int *status)
+/* This rank's part. most: batches; 0: all. 0; -1, *status fits. */
+static int evaluate_part(struct run *r, int64_t most, struct score *score, int *status)
 {
 	struct input_from from = {
-		.command = r->t->val_command, .lanes = 1, .stop = signals_came };
+		.command = r->t->val_command, .lanes = 1, .stop = signals_came,
+		.world = r->t->world, .part = world_rank(r->t->world),
+		.parts = world_ranks(r->t->world) };
 	struct input_shape shape = {
-		.room = (int)r->set.batch, .image = r->network.graph->input,
+		.room = (int)r->set.batch / from.parts, .image = r->network.graph->input,
 		.classes = r->network.graph->classes, .remainder = 1 };
 	struct input *in = input_open(&from, status);
 	int e;
 
 	if (!in)
-		return fail_add("validation");
+		return -1;
 	shape.views = input_views(in) > 0 ? input_views(in) : 1;
 	*status = 1;
 	e = check_classes(r, input_head(in));
@@ -43,14 +45,20 @@ static int evaluate_command(struct run *r, int64_t most, struct score *score, in
 	}
 	if (!e)
 		e = evaluate_all(&r->machine, in, shape.views, most, score, NULL, NULL, status);
+	input_close(in);
+	return e;
+}
+
+/* All ranks' parts: as evaluate_part(). */
+static int evaluate_command(struct run *r, int64_t most, struct score *score, int *status)
+{
+	int e = run_add_scores(r, evaluate_part(r, most, score, status), score, status);
+
 	if (!e && !score->samples) {
 		*status = 4;
 		e = fail("no samples");
 	}
-	if (e < 0)
-		fail_add("validation");
-	input_close(in);
-	return e;
+	return e < 0 ? fail_add("validation") : 0;
 }
 
 int run_probe_validation(struct run *r)
@@ -60,7 +68,8 @@ int run_probe_validation(struct run *r)
 	if (!r->t->val_command)
 		return 0;
 	r->status = 3;
-	TRY(machine_eval(&r->machine, r->network.graph, (int)r->set.batch, &r->normalise, 0));
+	TRY(machine_eval(&r->machine, r->network.graph,
+			 (int)r->set.batch / world_ranks(r->t->world), &r->normalise, 0));
 	TRY(machine_refresh(&r->machine));
 	return evaluate_command(r, 1, &score, &r->status);
 }
@@ -109,6 +118,8 @@ void run_validate(struct run *r)
 		.top5 = (double)s.top5 / (double)s.samples,
 	};
 
+	if (world_rank(r->t->world))
+		return;
 	keep_best(r, &v);
 	run_log(r, json_pack("{s:s, s:I, s:o, s:o, s:f, s:f, s:I, s:I, s:b, s:f}", "event", "val",
 			     "step", (json_int_t)v.step, "epoch", json_finite(v.epoch),

@@ -10,10 +10,14 @@ extern "C" {
 #include "dev/cuda/vendor.h"
 }
 
+#include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #include <vector>
 
@@ -183,6 +187,7 @@ cudaError_t cudaEventCreate(cudaEvent_t *e) { *e = (cudaEvent_t)malloc(1); retur
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *e, unsigned) { return cudaEventCreate(e); }
 cudaError_t cudaEventDestroy(cudaEvent_t e) { free(e); return cudaSuccess; }
 cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
+cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) { return cudaSuccess; }
 cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
 
 cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t, cudaEvent_t)
@@ -227,47 +232,96 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t)
 
 }
 
-/* ---- NCCL: devices' threads meet at a barrier ---- */
+/* ---- NCCL: devices of one process or several meet in shared memory ---- */
 
-struct group { pthread_barrier_t barrier; int count, left; std::vector<const void *> from; };
-struct ncclComm { struct group *group; int rank; };
+enum { PIECE = 1 << 16 };       /* numbers of a device there at once */
 
-static ncclResult_t nccl_init_all(ncclComm_t *comm, int count, const int *)
+struct group { int ready, joined; pthread_barrier_t barrier; float slot[]; };
+struct ncclComm { struct group *group; int rank, count; size_t bytes; };
+
+static ncclResult_t nccl_unique_id(ncclUniqueId *id)
 {
-	struct group *g = new group;
-
-	pthread_barrier_init(&g->barrier, NULL, (unsigned)count);
-	g->count = g->left = count;
-	g->from.resize((size_t)count);
-	for (int i = 0; i < count; i++)
-		comm[i] = new ncclComm{ g, i };
+	snprintf(id->internal, sizeof id->internal, "/millrace-emulated-%d-%ld", (int)getpid(),
+		 random());
 	return ncclSuccess;
 }
 
+static void group_make(struct group *g, int count)
+{
+	pthread_barrierattr_t attr;
+
+	pthread_barrierattr_init(&attr);
+	pthread_barrierattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+	pthread_barrier_init(&g->barrier, &attr, (unsigned)count);
+	pthread_barrierattr_destroy(&attr);
+	__atomic_store_n(&g->ready, 1, __ATOMIC_SEQ_CST);
+}
+
+static ncclResult_t nccl_init_rank(ncclComm_t *comm, int count, ncclUniqueId id, int rank)
+{
+	size_t bytes = sizeof(struct group) + (size_t)count * PIECE * sizeof(float);
+	int fd = shm_open(id.internal, O_RDWR | O_CREAT | O_EXCL, 0600), first = fd >= 0;
+	struct group *g;
+
+	if (!first)
+		fd = shm_open(id.internal, O_RDWR, 0600);
+	if (fd < 0 || ftruncate(fd, (off_t)bytes))      /* the same size for all */
+		return ncclSystemError;
+	g = (struct group *)mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	if (g == MAP_FAILED)
+		return ncclSystemError;
+	if (first)
+		group_make(g, count);
+	while (!__atomic_load_n(&g->ready, __ATOMIC_SEQ_CST))
+		usleep(1000);
+	if (__atomic_add_fetch(&g->joined, 1, __ATOMIC_SEQ_CST) == count)
+		shm_unlink(id.internal);
+	*comm = new ncclComm{ g, rank, count, bytes };
+	return ncclSuccess;
+}
+
+static ncclResult_t nccl_group(void) { return ncclSuccess; }
+
 static ncclResult_t nccl_abort(ncclComm_t comm)
 {
-	if (__atomic_sub_fetch(&comm->group->left, 1, __ATOMIC_SEQ_CST) == 0)
-		delete comm->group;
+	munmap(comm->group, comm->bytes);
 	delete comm;
 	return ncclSuccess;
+}
+
+/* Runs `all` on every piece when the numbers of all devices stand in the slots. */
+template <typename T, typename F>
+static void meet(ncclComm_t comm, const T *from, size_t n, F all)
+{
+	struct group *g = comm->group;
+	T *slot = (T *)g->slot;
+
+	for (size_t at = 0; at < n; at += PIECE) {
+		size_t now = n - at < PIECE ? n - at : PIECE;
+
+		memcpy(slot + (size_t)comm->rank * PIECE, from + at, now * sizeof(T));
+		pthread_barrier_wait(&g->barrier);
+		all(slot, at, now);
+		pthread_barrier_wait(&g->barrier);
+	}
 }
 
 template <typename T>
 static void reduce(ncclComm_t comm, const T *from, T *to, size_t n, bool largest)
 {
-	struct group *g = comm->group;
-	std::vector<T> sum(n);
+	meet(comm, from, n, [=](const T *slot, size_t at, size_t now) {
+		for (size_t i = 0; i < now; i++) {
+			T sum = slot[i];
 
-	g->from[(size_t)comm->rank] = from;
-	pthread_barrier_wait(&g->barrier);
-	for (size_t i = 0; i < n; i++)
-		for (int k = 0; k < g->count; k++) {
-			T x = ((const T *)g->from[(size_t)k])[i];
+			for (size_t k = 1; k < (size_t)comm->count; k++) {
+				T x = slot[k * PIECE + i];
 
-			sum[i] = !k ? x : largest ? (x > sum[i] ? x : sum[i]) : sum[i] + x;
+				sum = !largest ? sum + x : x > sum ? x : sum;
+			}
+			to[at + i] = sum;
 		}
-	pthread_barrier_wait(&g->barrier);
-	memcpy(to, sum.data(), n * sizeof(T));
+	});
 }
 
 static ncclResult_t nccl_all_reduce(const void *from, void *to, size_t n, ncclDataType_t type,
@@ -286,13 +340,11 @@ static ncclResult_t nccl_all_gather(const void *from, void *to, size_t n, ncclDa
 				    ncclComm_t comm, cudaStream_t)
 {
 	emulate_do([=] {
-		struct group *g = comm->group;
-
-		g->from[(size_t)comm->rank] = from;
-		pthread_barrier_wait(&g->barrier);
-		for (int k = 0; k < g->count; k++)
-			memcpy((float *)to + (size_t)k * n, g->from[(size_t)k], n * sizeof(float));
-		pthread_barrier_wait(&g->barrier);
+		meet(comm, (const float *)from, n, [=](const float *slot, size_t at, size_t now) {
+			for (size_t k = 0; k < (size_t)comm->count; k++)
+				memcpy((float *)to + k * n + at, slot + k * PIECE,
+				       now * sizeof(float));
+		});
 	});
 	return ncclSuccess;
 }
@@ -303,8 +355,8 @@ static ncclResult_t nccl_version(int *version) { *version = 0; return ncclSucces
 extern "C" const struct vendor_nccl *vendor_nccl(void)
 {
 	static const struct vendor_nccl table = {
-		nccl_version, nccl_error, nccl_init_all, nccl_abort, nccl_abort, nccl_all_reduce,
-		nccl_all_gather
+		nccl_version, nccl_error, nccl_unique_id, nccl_group, nccl_group, nccl_init_rank,
+		nccl_abort, nccl_abort, nccl_all_reduce, nccl_all_gather
 	};
 
 	return &table;

@@ -155,7 +155,7 @@ static void two_open(struct run *two, const char *backend, const struct graph *g
 		run_open(&two[k], backend);
 		devs[k] = two[k].dev;
 	}
-	MUST(two[0].b->join(devs, 2));
+	MUST(two[0].b->join(devs, 2, NULL));
 	o.devices = 2;
 	o.sync_bn = sync;
 	for (k = 0; k < 2; k++)

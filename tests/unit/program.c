@@ -442,6 +442,22 @@ static void layouts_are_joined(void **state)
 	graph_free(g);
 }
 
+/* Whether a step reads or writes values there. */
+static int in_range(const struct program *p, const struct step *s, const struct range_attr *r)
+{
+	int found = 0;
+
+	for (int k = 0; k < STEP_IN + STEP_OUT; k++) {
+		int value = k < s->ins ? s->in[k]
+			  : k >= STEP_IN && k - STEP_IN < s->outs ? s->out[k - STEP_IN] : -1;
+		const struct value *v = value < 0 ? NULL : &p->value[value];
+
+		found |= v && v->arena == ARENA_GRAD && v->at + v->bytes > r->at &&
+			 v->at < r->at + r->bytes;
+	}
+	return found;
+}
+
 static void update_walks_segments(void **state)
 {
 	struct graph *g = net_of(resnet_net, "depth=18", "classes=1000");
@@ -467,7 +483,12 @@ static void update_walks_segments(void **state)
 	}
 	/* all gradients and all batch statistics, once each, in several buckets */
 	assert_int_equal(covered, p->arena[ARENA_GRAD]);
-	assert_true(count_steps(p, STEP_REDUCE, PART_REDUCE) >= 5);
+	assert_true(count_steps(p, STEP_REDUCE, -1) >= 5);
+	/* most of them beside backward, none before its range is complete */
+	assert_true(count_steps(p, STEP_REDUCE, PART_BACKWARD) >= 4);
+	for (int i = 0; i < p->steps; i++)
+		for (int k = i + 1; p->step[i].kind == STEP_REDUCE && k < p->begin[PART_REDUCE]; k++)
+			assert_false(in_range(p, &p->step[k], p->step[i].attr));
 	for (int i = 0; i < p->values; i++)
 		if (p->value[i].arena == ARENA_GRAD && p->value[i].param < 0)
 			end++;

@@ -346,7 +346,7 @@ static void two_devices_are_one(void **state)
 		o.batch = BATCH / 2;
 		o.devices = 2;
 		o.sync_bn = 1;
-		MUST(one.b->join(devs, 2));
+		MUST(one.b->join(devs, 2, NULL));
 		for (int k = 0; k < 2; k++) {
 			t = ref_target(devs[k]);
 			two[k].p = make(g, &o, &t);

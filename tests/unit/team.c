@@ -54,7 +54,7 @@ static void rig_make(struct rig *rig, int ranks)
 		assert_int_equal(host_bind(&rig->host[k], &rig->p, NULL), 0);
 	}
 	if (ranks > 1)
-		assert_int_equal(host_join(hosts, ranks), 0);
+		assert_int_equal(host_join(hosts, ranks, NULL), 0);
 }
 
 static void rig_close(struct rig *rig)
@@ -309,7 +309,7 @@ static void counts_are_checked(void **state)
 
 	rig_make(&other, 2);
 	hosts[0] = &other.host[0];
-	assert_int_equal(host_join(hosts, 1), -1);
+	assert_int_equal(host_join(hosts, 1, NULL), -1);
 	rig_close(&other);
 }
 

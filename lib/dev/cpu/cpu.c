@@ -250,7 +250,7 @@ static struct target cpu_target(struct device *dev)
 
 /* ---- memory ---- */
 
-static int cpu_join(struct device **devs, int count)
+static int cpu_join(struct device **devs, int count, struct world *world)
 {
 	struct host **hosts = calloc((size_t)count, sizeof *hosts);
 	int i, status;
@@ -259,7 +259,7 @@ static int cpu_join(struct device **devs, int count)
 		return fail("cpu: out of memory");
 	for (i = 0; i < count; i++)
 		hosts[i] = &devs[i]->host;
-	status = host_join(hosts, count);
+	status = host_join(hosts, count, world);
 	free(hosts);
 	return status;
 }
@@ -326,7 +326,7 @@ static int cpu_run_steps(struct device *dev, struct program *p, int from, int to
 		}
 	}
 	threads_set(threads);
-	return status;
+	return status ? status : host_reduced(&dev->host);
 }
 
 static int cpu_wait(struct device *dev)

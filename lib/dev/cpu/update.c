@@ -69,6 +69,7 @@ int cpu_finite(struct device *dev, const struct memory *m, const struct step *s)
 			    .numbers = m->program->arena[ARENA_GRAD] / sizeof(float) };
 	int bad = !dev->k->finite(memory_at(m, s->in[0]), losses->bytes / sizeof(float));
 
+	TRY(host_reduced(&dev->host));
 	each(dev, (f.numbers + NUMBERS - 1) / NUMBERS, finite_piece, &f);
 	bad = host_any(&dev->host, bad || atomic_load(&f.bad));
 	TRY(bad);

@@ -298,7 +298,7 @@ static int run_all(struct device *dev, const struct memory *m, int from, int to)
 		if (run(dev, m, s) || cuda_check(cudaGetLastError(), "kernel"))
 			return fail_add("cuda: step %d, %s", i, step_name(s->kind));
 	}
-	return 0;
+	return peers_join_sums(dev);
 }
 
 /* The entry for a range; NULL: there is no room for another. */

@@ -138,11 +138,14 @@ int cuda_get(struct device *, struct program *, int value, void *);
 void memory_close(struct device *);
 
 /* team.c: devices that take a step together. */
-int cuda_join(struct device **, int count);
+int cuda_join(struct device **, int count, struct world *);
 void peers_leave(struct device *);
 /* Sums of f32, or maxima of i32, over all devices, in place; alone: nothing. */
 int peers_sum(struct device *, float *, size_t numbers);
 int peers_max(struct device *, int *, size_t numbers);
+/* A sum that goes on beside what is started next, until the sums are joined. */
+int peers_begin_sum(struct device *, float *, size_t numbers);
+int peers_join_sums(struct device *);
 /* from of all devices one after the other; alone: a copy. */
 int peers_gather(struct device *, const float *from, float *to, size_t numbers);
 

@@ -60,9 +60,12 @@ int update_place(struct bound *b, const struct program *p)
 int cuda_reduce(struct device *dev, const struct memory *m, const struct step *s)
 {
 	const struct range_attr *r = s->attr;
+	float *x = (float *)(m->arena[ARENA_GRAD] + r->at);
 
 	TRY(peers_count_check(dev, m));
-	return peers_sum(dev, (float *)(m->arena[ARENA_GRAD] + r->at), r->bytes / sizeof(float));
+	/* one communicator must not be used on two streams at once */
+	return m->program->options.sync_bn ? peers_sum(dev, x, r->bytes / sizeof(float))
+					   : peers_begin_sum(dev, x, r->bytes / sizeof(float));
 }
 
 int cuda_finite(struct device *dev, const struct memory *m, const struct step *s)
@@ -70,6 +73,7 @@ int cuda_finite(struct device *dev, const struct memory *m, const struct step *s
 	const struct value *losses = value_of(m, s->in[0]);
 	int *flag = memory_at(m, s->work_value);
 
+	TRY(peers_join_sums(dev));
 	finite_start(dev->stream, memory_at(m, s->in[0]), value_numbers(losses),
 		     (const float *)m->arena[ARENA_GRAD],
 		     m->program->arena[ARENA_GRAD] / sizeof(float), flag);

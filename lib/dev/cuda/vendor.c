@@ -35,7 +35,10 @@ static const struct symbol dnn_symbols[] = {
 static const struct symbol nccl_symbols[] = {
 	{ "ncclGetVersion", offsetof(struct vendor_nccl, version) },
 	{ "ncclGetErrorString", offsetof(struct vendor_nccl, error) },
-	{ "ncclCommInitAll", offsetof(struct vendor_nccl, init_all) },
+	{ "ncclGetUniqueId", offsetof(struct vendor_nccl, unique_id) },
+	{ "ncclGroupStart", offsetof(struct vendor_nccl, group_start) },
+	{ "ncclGroupEnd", offsetof(struct vendor_nccl, group_end) },
+	{ "ncclCommInitRank", offsetof(struct vendor_nccl, init_rank) },
 	{ "ncclCommDestroy", offsetof(struct vendor_nccl, destroy) },
 	{ "ncclCommAbort", offsetof(struct vendor_nccl, abort) },
 	{ "ncclAllReduce", offsetof(struct vendor_nccl, all_reduce) },

@@ -32,7 +32,10 @@ struct vendor_dnn {
 struct vendor_nccl {
 	ncclResult_t (*version)(int *);
 	const char *(*error)(ncclResult_t);
-	ncclResult_t (*init_all)(ncclComm_t *, int, const int *);
+	ncclResult_t (*unique_id)(ncclUniqueId *);
+	ncclResult_t (*group_start)(void);
+	ncclResult_t (*group_end)(void);
+	ncclResult_t (*init_rank)(ncclComm_t *, int, ncclUniqueId, int);
 	ncclResult_t (*destroy)(ncclComm_t);
 	ncclResult_t (*abort)(ncclComm_t);
 	ncclResult_t (*all_reduce)(const void *, void *, size_t, ncclDataType_t, ncclRedOp_t,

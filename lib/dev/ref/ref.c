@@ -159,7 +159,7 @@ static struct target ref_target(struct device *dev)
 	return (struct target){ dev, "ref", ref_layout, ref_cost, ref_prepare, ref_release };
 }
 
-static int ref_join(struct device **devs, int count)
+static int ref_join(struct device **devs, int count, struct world *world)
 {
 	struct host **hosts = calloc((size_t)count, sizeof *hosts);
 	int i, status;
@@ -168,7 +168,7 @@ static int ref_join(struct device **devs, int count)
 		return fail("ref: out of memory");
 	for (i = 0; i < count; i++)
 		hosts[i] = &devs[i]->host;
-	status = host_join(hosts, count);
+	status = host_join(hosts, count, world);
 	free(hosts);
 	return status;
 }
@@ -219,7 +219,7 @@ static int ref_run(struct device *dev, struct program *p, int from, int to)
 			host_broken(&dev->host);
 			return fail_add("ref: step %d, %s", i, step_name(p->step[i].kind));
 		}
-	return 0;
+	return host_reduced(&dev->host);
 }
 
 static int ref_wait(struct device *dev)
