@@ -90,10 +90,12 @@ $(PROGRAMS): $(BIN)/%: $(BUILD)/bin-%.o $(BUILD)/lib.a
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -Wl,--as-needed $(if $(filter $*,$(DEVICE_PROGRAMS)),-rdynamic) \
 		$(BUNDLED) -o $@ $^ $($*-LIBS) $(LIBS)
 
-# The plug-in borrows base and the host side of devices from the program that opens it.
+# The plug-in borrows base and the host side of devices from the program that opens it;
+# what it has itself is its own, whatever the program's functions are called.
+PLUGIN := -shared -Wl,-Bsymbolic
 $(BIN)/millrace-cpu.so: $(CPU_OBJECTS)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -o $@ $^ -ldnnl -lgomp -lm
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(PLUGIN) -o $@ $^ -ldnnl -lgomp -lm
 
 # Likewise. cuDNN and NCCL are opened at run time, so that it loads where they are not.
 CUDA_FLAGS := -isystem $(CUDA)/include -DCUDA_LIBS='"$(CUDA)/lib64"'
@@ -106,7 +108,7 @@ $(KERNELS): $(KERNEL_SOURCES)
 CUDA_LINK := $(CUDA)/lib64/libcudart_static.a -Wl,-Bstatic -lstdc++ -Wl,-Bdynamic -ldl -lrt -lm
 $(BIN)/millrace-cuda.so: $(CUDA_OBJECTS) $(KERNELS)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -o $@ $^ $(CUDA_LINK)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(PLUGIN) -o $@ $^ $(CUDA_LINK)
 
 $(BUILD)/gen/example.pb-c.c $(BUILD)/gen/example.pb-c.h &: lib/data/example.proto
 	@mkdir -p $(BUILD)/gen
@@ -178,7 +180,7 @@ $(BUILD)/emulated/kernels.cu.o: $(KERNEL_SOURCES) tests/cuda/emulate.h
 		-include tests/cuda/emulate.h -x c++ -c -o $@ $<
 $(EMULATED): $(EMULATED_OBJECTS) $(BUILD)/emulated/kernels.cu.o \
 		$(patsubst tests/cuda/%.cc,$(BUILD)/emulated/%.cc.o,$(wildcard tests/cuda/*.cc))
-	g++ $(SANITIZE) -shared -o $@ $^ -pthread
+	g++ $(SANITIZE) $(PLUGIN) -o $@ $^ -pthread
 
 # For a machine with an NVIDIA GPU.
 check-gpu: all units

@@ -10,7 +10,7 @@
 #include "base/text.h"
 #include "net/program.h"
 
-enum { BACKEND_ABI = 3 };
+enum { BACKEND_ABI = 4 };
 
 struct device;          /* the backend's */
 
@@ -56,6 +56,11 @@ struct backend {
 	/* The precision that it computes in fastest, by a probe: DTYPE_F32, DTYPE_BF16. NULL:
 	 * programs have no say in it, the device's name has (cuda:0:bf16). */
 	enum dtype (*fastest)(struct device *);
+	/* Sets the control block's device part, as get gave it in another run. 0 or -1. */
+	int (*restore)(struct device *, struct program *, const struct control *);
+	/* Adds lines that people should be told, once: what came up while programs were made.
+	 * NULL: there are none ever. */
+	void (*note)(struct device *, struct text *);
 };
 
 /* A plug-in's one symbol. */

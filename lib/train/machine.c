@@ -155,22 +155,51 @@ struct making {
 	struct machine *m;
 	const struct graph *graph;
 	struct program_options options;
-	int eval;
+	int eval, others;       /* others: all but the first device */
 };
 
 static int make_program(void *context, int rank)
 {
 	struct making *w = context;
 	struct machine_device *d = &w->m->device[rank];
-	struct program *p = program_make(w->graph, &w->options, &d->target);
+	struct program *p;
 
+	if (w->others != (rank > 0))
+		return 0;
+	p = program_make(w->graph, &w->options, &d->target);
 	if (!p)
 		return -1;
+	/* a program keeps its options, but the list is read while it is made */
+	p->options.how = NULL;
 	if (w->eval)
 		d->eval = p;
 	else
 		d->train = p;
 	return 0;
+}
+
+/* The first device's, then the others' with its kernels. */
+static int make_programs(struct machine *m, struct making *w)
+{
+	const struct program *p;
+	const char **how;
+	int r;
+
+	TRY(all(m, make_program, w));
+	if (m->count == 1)
+		return 0;
+	p = w->eval ? m->device[0].eval : m->device[0].train;
+	how = calloc((size_t)p->steps, sizeof(*how));
+	if (!how)
+		return fail("out of memory");
+	for (int i = 0; i < p->steps; i++)
+		how[i] = p->step[i].how;
+	w->options.how = how;
+	w->options.hows = p->steps;
+	w->others = 1;
+	r = all(m, make_program, w);
+	free(how);
+	return r;
 }
 
 static int bind_program(void *context, int rank)
@@ -217,19 +246,34 @@ int machine_train(struct machine *m, const struct graph *g, const struct program
 		w.options.how = list;
 		w.options.hows = (int)hows;
 	}
-	r = all(m, make_program, &w);
+	r = make_programs(m, &w);
 	if (!r)
 		r = join_devices(m);
 	if (!r)
 		r = all(m, bind_program, &w);
-	/* The programs keep their options, but the list is read while they are made. */
-	for (int i = 0; i < m->count; i++)
-		if (m->device[i].train)
-			m->device[i].train->options.how = NULL;
 	free(list);
 	if (r < 0)
 		return -1;
 	return make_results(&m->losses, 2 * (size_t)options->batch * (size_t)m->count);
+}
+
+struct noting { struct machine *m; struct text text; };
+
+static int note(void *context, int rank)
+{
+	struct noting *w = context;
+	const struct machine_device *d = &w->m->device[rank];
+
+	if (!rank && d->backend->note)
+		d->backend->note(d->device, &w->text);
+	return 0;
+}
+
+char *machine_notes(struct machine *m)
+{
+	struct noting w = { .m = m };
+
+	return all(m, note, &w) ? NULL : text_take(&w.text);
 }
 
 static int open_profile(void *context, int rank)
@@ -268,7 +312,7 @@ int machine_eval(struct machine *m, const struct graph *g, int batch,
 	};
 	size_t room = (size_t)batch;
 
-	TRY(all(m, make_program, &w));
+	TRY(make_programs(m, &w));
 	TRY(all(m, bind_program, &w));
 	if (!m->device[0].train ||
 	    room > (size_t)m->device[0].train->options.batch * (size_t)m->count)
@@ -327,7 +371,7 @@ static int get_state(void *context, int rank)
 		if (slot >= 0)
 			TRY(d->backend->get(d->device, p, p->slot[i], w->s->data[slot]));
 	}
-	return 0;
+	return d->backend->get(d->device, p, p->control, &w->m->control);
 }
 
 int machine_get(struct machine *m, const struct state *s)
@@ -335,6 +379,23 @@ int machine_get(struct machine *m, const struct state *s)
 	struct moving w = { m, s };
 
 	return all(m, get_state, &w);
+}
+
+struct restoring { struct machine *m; const struct control *control; };
+
+static int restore(void *context, int rank)
+{
+	const struct restoring *w = context;
+	const struct machine_device *d = &w->m->device[rank];
+
+	return d->backend->restore(d->device, d->train, w->control);
+}
+
+int machine_restore(struct machine *m, const struct control *c)
+{
+	struct restoring w = { m, c };
+
+	return all(m, restore, &w);
 }
 
 /* ---- steps ---- */

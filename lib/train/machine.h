@@ -29,6 +29,7 @@ struct machine {
 	struct crew *crew;
 	enum dtype precision;   /* of programs made from now on: 0, DTYPE_F32, DTYPE_BF16 */
 	int failed;             /* a device failed: none can be called any more */
+	struct control control; /* as of the last machine_get(): its device part is kept */
 	struct profile *profile;        /* of the first device's training steps; NULL: none */
 	/* results of the last step or evaluation, in the batch's order */
 	float *losses;          /* room x 2 */
@@ -48,7 +49,12 @@ json_t *machine_describe(const struct machine *);
  * fastest by a probe. The name of what was taken; NULL: reason. */
 const char *machine_precision(struct machine *, const char *name);
 
-/* Makes and binds the training program; options->batch is that of one device. how: the
+/* What the first device says that people should know, since the last time: lines, or an
+ * empty text. NULL: reason. The caller frees it. */
+char *machine_notes(struct machine *);
+
+/* Makes and binds the training program; the first device chooses kernels, the others
+ * take what it chose. options->batch is that of one device. how: the
  * kernels to obey (a list of texts, one a step) or NULL. 0 or -1. */
 int machine_train(struct machine *, const struct graph *, const struct program_options *options,
 		  const json_t *how);
@@ -66,6 +72,8 @@ int machine_eval(struct machine *, const struct graph *, int batch, const struct
 /* Parameters (and slots, where the training program has them) to and from the devices. */
 int machine_put(struct machine *, const struct state *);
 int machine_get(struct machine *, const struct state *);
+/* Sets the device part of the training program's control block: loss scale, good steps. */
+int machine_restore(struct machine *, const struct control *);
 
 /* A step of training on a full batch. control: its host part, for the whole batch (of one
  * device it is made here). *halted: the loss or a gradient was not finite, and nothing was

@@ -19,6 +19,7 @@ extern "C" {
 
 thread_local uint3 threadIdx, blockIdx;
 thread_local dim3 gridDim;
+thread_local double emulate_clock;
 
 /* ---- threads that meet ---- */
 
@@ -88,6 +89,7 @@ static void block_meeting(int threads, const std::function<void()> &thread)
 void emulate_grid(dim3 grid, int threads, bool meet, const std::function<void()> &thread)
 {
 	gridDim = grid;
+	emulate_clock += 1.5;
 	for (blockIdx.y = 0; blockIdx.y < grid.y; blockIdx.y++)
 		for (blockIdx.x = 0; blockIdx.x < grid.x; blockIdx.x++) {
 			if (meet) {
@@ -126,6 +128,7 @@ cudaError_t cudaSetDevice(int) { return cudaSuccess; }
 cudaError_t cudaGetLastError(void) { return cudaSuccess; }
 const char *cudaGetErrorString(cudaError_t) { return "emulated"; }
 cudaError_t cudaRuntimeGetVersion(int *version) { *version = 13000; return cudaSuccess; }
+cudaError_t cudaDriverGetVersion(int *version) { *version = 13000; return cudaSuccess; }
 cudaError_t cudaDeviceSynchronize(void) { return cudaSuccess; }
 
 cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *about, int)
@@ -179,15 +182,27 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned)
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream) { free(stream); return cudaSuccess; }
 cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
-cudaError_t cudaEventCreate(cudaEvent_t *e) { *e = (cudaEvent_t)malloc(1); return cudaSuccess; }
+
+cudaError_t cudaEventCreate(cudaEvent_t *e)
+{
+	*e = (cudaEvent_t)calloc(1, sizeof(double));
+	return cudaSuccess;
+}
+
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *e, unsigned) { return cudaEventCreate(e); }
 cudaError_t cudaEventDestroy(cudaEvent_t e) { free(e); return cudaSuccess; }
-cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
+
+cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t)
+{
+	*(double *)e = emulate_clock;
+	return cudaSuccess;
+}
+
 cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
 
-cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t, cudaEvent_t)
+cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to)
 {
-	*ms = 0;
+	*ms = (float)(*(double *)to - *(double *)from);
 	return cudaSuccess;
 }
 

@@ -32,6 +32,10 @@ void __syncthreads();
 
 /* Runs work now, or keeps it for the graph that the thread records. */
 void emulate_do(std::function<void()> work);
+/* Milliseconds on the thread's clock, which events read: a kernel takes 1.5, an
+ * engine of cuDNN what it says itself. */
+extern thread_local double emulate_clock;
+
 /* All threads of a grid. */
 void emulate_grid(dim3 grid, int threads, bool meet, const std::function<void()> &thread);
 

@@ -67,6 +67,20 @@ static int device_look(struct device *dev, const struct asked *a)
 	return 0;
 }
 
+/* Engines that were timed on such a device with such libraries. */
+static void cache_take(struct device *dev, const char *name, int runtime)
+{
+	char what[320];
+	int driver = 0;
+
+	cudaDriverGetVersion(&driver);
+	snprintf(what, sizeof what, "%s, %s, CUDA %d.%d, driver %d.%d", name,
+		 dnn_library(dev->dnn), runtime / 1000, runtime / 10 % 100, driver / 1000,
+		 driver / 10 % 100);
+	if (cache_open(&dev->cache, what))
+		text_add(&dev->notes, "cuda: %s\n", fail_why());
+}
+
 static int device_take(struct device *dev, const struct asked *a)
 {
 	struct cudaDeviceProp about;
@@ -97,6 +111,7 @@ static int device_take(struct device *dev, const struct asked *a)
 	cudaRuntimeGetVersion(&runtime);
 	snprintf(dev->words, sizeof dev->words, "cuda: %s, %s, CUDA %d.%d, %s", about.name,
 		 a->precision->name, runtime / 1000, runtime / 10 % 100, dnn_library(dev->dnn));
+	cache_take(dev, about.name, runtime);
 	return 0;
 }
 
@@ -109,6 +124,9 @@ static void cuda_close(struct device *dev)
 		peers_leave(dev);
 		memory_close(dev);
 	}
+	engine_settle(dev);
+	cache_close(&dev->cache);
+	text_release(&dev->notes);
 	dnn_close(dev->dnn);
 	for (int k = 0; k < STAGES; k++) {
 		if (dev->stage[k].at)
@@ -362,6 +380,13 @@ static void cuda_explain(struct device *dev, struct text *t)
 		 dev->type == DTYPE_F16 ? "; the loss scale adjusts itself" : "");
 }
 
+static void cuda_note(struct device *dev, struct text *t)
+{
+	if (dev->notes.length)
+		text_add_bytes(t, dev->notes.data, dev->notes.length);
+	text_release(&dev->notes);
+}
+
 /* Bytes by copies inside the device's memory; products are left out: which of its many
  * peaks would be meant? */
 static void cuda_limits(struct device *dev, struct limits *l)
@@ -399,7 +424,7 @@ static void cuda_limits(struct device *dev, struct limits *l)
 static const struct backend cuda_backend = {
 	BACKEND_ABI, "cuda", cuda_open, cuda_close, cuda_target, cuda_join, cuda_bind, cuda_put,
 	cuda_get, cuda_run_steps, cuda_wait, cuda_describe, cuda_explain, cuda_limits,
-	NULL
+	NULL, cuda_restore, cuda_note
 };
 
 const struct backend *millrace_backend(void)

@@ -17,7 +17,9 @@
 #ifndef DEV_CUDA_CUDA_H
 #define DEV_CUDA_CUDA_H
 
+#include "dev/cuda/cache.h"
 #include "dev/cuda/dnn.h"
+#include "dev/cuda/engine.h"
 #include "dev/cuda/kernels.h"
 #include "dev/dev.h"
 #include "dev/host.h"
@@ -34,6 +36,9 @@ struct stage {
 	int used;
 };
 
+/* Of engines, since the last notes; seconds: of all. */
+struct timing { double seconds; int chosen, left; };
+
 struct device {
 	struct host host;       /* its memory: struct bound; rank, ranks; no team */
 	int ordinal;            /* -1: only to look at */
@@ -44,6 +49,9 @@ struct device {
 	struct peers *peers;    /* with whom it takes each step; NULL: alone */
 	struct stage stage[STAGES];
 	int next_stage;
+	struct cache cache;     /* of engines; empty for a device to look at */
+	struct timing timing;
+	struct text notes;      /* lines for note() */
 	char words[512];        /* describe() */
 };
 
@@ -128,6 +136,7 @@ int pack_prepare(struct device *, struct program *, int step);
 int cuda_bind(struct device *, struct program *, struct program *shares);
 int cuda_put(struct device *, struct program *, int value, const void *);
 int cuda_get(struct device *, struct program *, int value, void *);
+int cuda_restore(struct device *, struct program *, const struct control *);
 void memory_close(struct device *);
 
 /* team.c: devices that take a step together. */

@@ -97,6 +97,7 @@ int cuda_bind(struct device *dev, struct program *p, struct program *shares)
 
 	if (dev->ordinal < 0)
 		return fail("cuda: a device to look at: steps can be shown, but not be run");
+	engine_settle(dev);
 	TRY(cuda_check(cudaSetDevice(dev->ordinal), "device"));
 	if (shares) {
 		owner = memory_find(dev, shares);
@@ -236,4 +237,18 @@ int cuda_get(struct device *dev, struct program *p, int value, void *plain)
 	else
 		value_unpack(v, s->at, plain);
 	return 0;
+}
+
+int cuda_restore(struct device *dev, struct program *p, const struct control *c)
+{
+	struct memory *m = host_memory(&dev->host, p);
+	size_t bytes = sizeof *c - CONTROL_HOST;
+	struct stage *s;
+
+	TRY(cuda_check(cudaSetDevice(dev->ordinal), "device"));
+	s = stage_take(dev, bytes);
+	if (!s)
+		return -1;
+	memcpy(s->at, (const char *)c + CONTROL_HOST, bytes);
+	return stage_send(dev, s, m->arena[ARENA_CONTROL] + CONTROL_HOST, bytes);
 }
