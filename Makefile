@@ -140,7 +140,8 @@ bench: all
 
 # Unit tests: tests/unit/x.c becomes $(BUILD)/tests/x; what they share is in tests/ops.
 UNITS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*.c))
-units: $(UNITS) $(if $(HAVE_CUDA),$(BUILD)/emulated/millrace-cuda.so $(BUILD)/bench/fused)
+units: $(UNITS) $(if $(HAVE_CUDA),$(BUILD)/emulated/millrace-cuda.so $(BUILD)/bench/fused \
+	$(BUILD)/tests/cuda-host)
 .PHONY: units
 SHARED_TESTS := $(patsubst tests/ops/%.c,$(BUILD)/ops-%.o,$(wildcard tests/ops/*.c))
 $(BUILD)/ops-%.o: tests/ops/%.c
@@ -186,7 +187,9 @@ $(EMULATED): $(EMULATED_OBJECTS) $(BUILD)/emulated/kernels.cu.o \
 check-gpu: all units
 	@BUILD='$(abspath $(BUILD))' BIN='$(abspath $(BIN))' sh tests/cuda/gpu
 
-$(BUILD)/bench/fused: tests/bench/fused.c $(CUDA_OBJECTS) $(KERNELS) $(BUILD)/lib.a
+$(BUILD)/tests/cuda-host: tests/cuda/host.c
+$(BUILD)/bench/fused: tests/bench/fused.c
+$(BUILD)/tests/cuda-host $(BUILD)/bench/fused: $(CUDA_OBJECTS) $(KERNELS) $(BUILD)/lib.a
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CUDA_FLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(CUDA_LINK) $(LIBS)
 

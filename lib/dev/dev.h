@@ -66,6 +66,11 @@ struct backend {
 /* A plug-in's one symbol. */
 const struct backend *millrace_backend(void);
 
+/* The folder of a vendor's libraries, for plug-ins that are opened from then on
+ * (--cuda-libs); NULL: they look for them. 0 or -1. */
+int device_libraries(const char *folder);
+#define DEVICE_LIBRARIES_HELP "where cuDNN and NCCL are (default: they are looked for)"
+
 /* A list of devices as -d gives it: "cpu", "cpu*2" (the same one twice), "cuda:0-3",
  * "ref", separated by commas. */
 struct device_name { char backend[16], which[32]; };

@@ -325,6 +325,8 @@ extern "C" const struct vendor_nccl *vendor_nccl(void)
 	return &table;
 }
 
+extern "C" const char *vendor_dnn_path(void) { return "emulated"; }
+
 extern "C" int cuda_check(cudaError_t status, const char *)
 {
 	return status == cudaSuccess ? 0 : -1;

@@ -376,8 +376,11 @@ static int cuda_wait(struct device *dev)
 static void cuda_explain(struct device *dev, struct text *t)
 {
 	text_add(t, "%s\nactivations NHWC in %s, channels padded to 8; weights, statistics and "
-		 "loss fp32%s\n", cuda_describe(dev), dtype_name(dev->type),
-		 dev->type == DTYPE_F16 ? "; the loss scale adjusts itself" : "");
+		 "loss fp32%s\ncuDNN is %s\n", cuda_describe(dev), dtype_name(dev->type),
+		 dev->type == DTYPE_F16 ? "; the loss scale adjusts itself" : "",
+		 vendor_dnn_path());
+	if (dev->cache.path)
+		text_add(t, "engines are kept in %s\n", dev->cache.path);
 }
 
 static void cuda_note(struct device *dev, struct text *t)

@@ -1,11 +1,14 @@
 /*
- * Plans of cuDNN as text: for a device that need not be there, each plan of a few
- * convolutions is written and made again from its text.
+ * Parts of the plug-in for CUDA that need no device, for tests.
  *
- *   plans h200|h100       "graph engine bytes: same", one a line; 1 if one is not
+ *   cuda-host plans h200|h100   each plan of a few convolutions is written as cuDNN's text
+ *                               and made again from it: "graph engine bytes: same", one a
+ *                               line; 1 if one is not
+ *   cuda-host find LIBRARY      where a library is found, or 1 and why it is not
  */
 #include "base/fail.h"
 #include "dev/cuda/dnn.h"
+#include "dev/cuda/find.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,7 +60,7 @@ static int try_graph(const char *device, const char *name, const struct dnn_grap
 	return good;
 }
 
-int main(int argc, char **argv)
+static int plans(const char *device)
 {
 	const struct { const char *name; struct dnn_graph graph; } tries[] = {
 		{ "forward", graph_of(DNN_FORWARD, 0, 1) },
@@ -69,11 +72,25 @@ int main(int argc, char **argv)
 	};
 	int good = 1;
 
-	if (argc != 2 || !dnn_properties(argv[1])) {
-		fprintf(stderr, "usage: plans h200|h100\n");
-		return 2;
-	}
 	for (size_t i = 0; i < sizeof tries / sizeof *tries; i++)
-		good &= try_graph(argv[1], tries[i].name, &tries[i].graph);
+		good &= try_graph(device, tries[i].name, &tries[i].graph);
 	return !good;
+}
+
+static int find(const char *name)
+{
+	void *handle = library_open(name, "a library", "");
+
+	printf("%s\n", handle ? library_path(handle) : fail_why());
+	return !handle;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 3 && !strcmp(argv[1], "plans") && dnn_properties(argv[2]))
+		return plans(argv[2]);
+	if (argc == 3 && !strcmp(argv[1], "find"))
+		return find(argv[2]);
+	fprintf(stderr, "usage: cuda-host plans h200|h100, or cuda-host find LIBRARY\n");
+	return 2;
 }
