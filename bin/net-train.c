@@ -135,7 +135,8 @@ int main(int argc, char **argv)
 					  say_profile } };
 	struct settings *s = &t.settings;
 	struct opt_list set = { 0 };
-	const char *libraries = NULL, *position = NULL, *command = NULL, *val_every = "1", *save_every = "1";
+	const char *libraries = NULL;
+	const char *position = NULL, *command = NULL, *val_every = "1", *save_every = "1";
 	int64_t pipes = 1, threads = 0, keep = 5, log_every = 50;
 	int progress = 0, status, signo;
 	const struct opt table[] = {

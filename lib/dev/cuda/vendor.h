@@ -1,7 +1,7 @@
 /*
  * NVIDIA's libraries, opened when the first device is: a machine without them gets an
- * ordinary error (dev/cuda/find.h says where they are looked for). Only the CUDA runtime is linked, and
- * statically; it finds the driver itself.
+ * ordinary error (dev/cuda/find.h: where they are looked for). Only the CUDA runtime is
+ * linked, and statically; it finds the driver itself.
  */
 #ifndef DEV_CUDA_VENDOR_H
 #define DEV_CUDA_VENDOR_H
