@@ -10,7 +10,7 @@
 #include "base/text.h"
 #include "net/program.h"
 
-enum { BACKEND_ABI = 4 };
+enum { BACKEND_ABI = 4, BACKEND_PLACES = 4 };
 
 struct device;          /* the backend's */
 
@@ -58,6 +58,12 @@ struct backend {
 	enum dtype (*fastest)(struct device *);
 	/* Sets the control block's device part, as get gave it in another run. 0 or -1. */
 	int (*restore)(struct device *, struct program *, const struct control *);
+	/* A get in two parts, for a backend whose run returns before its work is done; both
+	 * NULL where it does not. ask: has a value copied, as it is behind the work so far,
+	 * to a place of that number (0 .. BACKEND_PLACES - 1). answer: waits for the copy
+	 * and brings it, while later work may go on. */
+	int (*ask)(struct device *, struct program *, int value, int place);
+	int (*answer)(struct device *, struct program *, int value, int place, void *);
 	/* Adds lines that people should be told, once: what came up while programs were made.
 	 * NULL: there are none ever. */
 	void (*note)(struct device *, struct text *);

@@ -405,7 +405,7 @@ struct stepping {
 	const struct batch *batch;
 	struct control control;
 	uint64_t stride;
-	int halted, view, views;
+	int view, views;
 };
 
 static int put_samples(const struct stepping *w, const struct machine_device *d,
@@ -427,8 +427,9 @@ static size_t image_bytes(const struct program *p)
 	return (size_t)s->h * (size_t)s->w * (size_t)s->c;
 }
 
-static int put_step(const struct stepping *w, int rank)
+static int put_step(void *context, int rank)
 {
+	const struct stepping *w = context;
 	const struct machine_device *d = &w->m->device[rank];
 	struct program *p = d->train;
 	size_t from = (size_t)rank * (size_t)p->options.batch;
@@ -440,7 +441,33 @@ static int put_step(const struct stepping *w, int rank)
 	return d->backend->put(d->device, p, p->control, &c);
 }
 
-static int take_step(void *context, int rank)
+int machine_put_batch(struct machine *m, const struct batch *b, const struct control *control,
+		      uint64_t stride)
+{
+	struct stepping w = { .m = m, .batch = b, .control = *control, .stride = stride };
+
+	return all(m, put_step, &w);
+}
+
+int machine_ahead(const struct machine *m)
+{
+	return m->device[0].backend->ask && !m->profile;
+}
+
+/* Two places, for losses and control, of each step that may be under way. */
+static int place_of(int64_t step, int which)
+{
+	_Static_assert(BACKEND_PLACES >= 4, "one step ahead");
+	return (int)(step % 2) * 2 + which;
+}
+
+static float *losses_of(const struct machine *m, int rank)
+{
+	return m->losses + 2 * (size_t)rank * (size_t)m->device[rank].train->options.batch;
+}
+
+/* What a backend has done when run returns is got at once. */
+static int begin_step(void *context, int rank)
 {
 	struct stepping *w = context;
 	const struct machine_device *d = &w->m->device[rank];
@@ -451,23 +478,53 @@ static int take_step(void *context, int rank)
 	if (w->m->profile && !rank)
 		TRY(profile_run(w->m->profile));
 	else
-		TRY(run_part(d, p, PART_FORWARD, PARTS));
-	TRY(d->backend->get(d->device, p, p->losses,
-			    w->m->losses + 2 * (size_t)rank * (size_t)p->options.batch));
+		TRY(d->backend->run(d->device, p, p->begin[PART_FORWARD], p->begin[PARTS]));
+	if (!machine_ahead(w->m))
+		TRY(d->backend->wait(d->device));
+	if (d->backend->ask) {
+		TRY(d->backend->ask(d->device, p, p->losses, place_of(w->m->begun, 0)));
+		return d->backend->ask(d->device, p, p->control, place_of(w->m->begun, 1));
+	}
+	TRY(d->backend->get(d->device, p, p->losses, losses_of(w->m, rank)));
 	if (rank)
 		return 0;
 	TRY(d->backend->get(d->device, p, p->control, &c));
-	w->halted = c.halt;
+	w->m->halted = c.halt;
 	return 0;
 }
 
-int machine_step(struct machine *m, const struct batch *b, const struct control *control,
-		 uint64_t stride, int *halted)
+int machine_begin(struct machine *m, const struct batch *b, const struct control *control,
+		  uint64_t stride)
 {
 	struct stepping w = { .m = m, .batch = b, .control = *control, .stride = stride };
 
-	TRY(all(m, take_step, &w));
-	*halted = w.halted;
+	TRY(all(m, begin_step, &w));
+	m->begun++;
+	return 0;
+}
+
+static int finish_step(void *context, int rank)
+{
+	struct machine *m = context;
+	const struct machine_device *d = &m->device[rank];
+	struct program *p = d->train;
+	struct control c;
+
+	TRY(d->backend->answer(d->device, p, p->losses, place_of(m->finished, 0),
+			       losses_of(m, rank)));
+	TRY(d->backend->answer(d->device, p, p->control, place_of(m->finished, 1), &c));
+	if (!rank)
+		m->halted = c.halt;
+	/* what was begun since does nothing, but must end */
+	return c.halt ? d->backend->wait(d->device) : 0;
+}
+
+int machine_finish(struct machine *m, int *halted)
+{
+	if (m->device[0].backend->ask)
+		TRY(all(m, finish_step, m));
+	*halted = m->halted;
+	m->finished = *halted ? m->begun : m->finished + 1;
 	return 0;
 }
 

@@ -15,6 +15,7 @@ extern "C" {
 #include <string.h>
 #include <ucontext.h>
 
+#include <deque>
 #include <vector>
 
 thread_local uint3 threadIdx, blockIdx;
@@ -107,13 +108,36 @@ typedef std::vector<std::function<void()>> work_list;
 
 static thread_local work_list *recorded;
 
+/* What a thread's device has to do yet, of all streams, in order; it is done no sooner than
+ * somebody waits for it, so that who does not wait sees old numbers. */
+static thread_local std::deque<std::function<void()>> waiting;
+static thread_local long given, done;
+
+struct CUevent_st { double clock; long at; };   /* at: the works given before */
+
 void emulate_do(std::function<void()> work)
 {
-	if (recorded)
+	if (recorded) {
 		recorded->push_back(work);
-	else
-		work();
+		return;
+	}
+	waiting.push_back(work);
+	given++;
 }
+
+static cudaError_t work_until(long at)
+{
+	while (done < at) {
+		std::function<void()> work = waiting.front();
+
+		waiting.pop_front();
+		work();
+		done++;
+	}
+	return cudaSuccess;
+}
+
+static cudaError_t work_all() { return work_until(given); }
 
 static void *room(size_t bytes)
 {
@@ -129,7 +153,7 @@ cudaError_t cudaGetLastError(void) { return cudaSuccess; }
 const char *cudaGetErrorString(cudaError_t) { return "emulated"; }
 cudaError_t cudaRuntimeGetVersion(int *version) { *version = 13000; return cudaSuccess; }
 cudaError_t cudaDriverGetVersion(int *version) { *version = 13000; return cudaSuccess; }
-cudaError_t cudaDeviceSynchronize(void) { return cudaSuccess; }
+cudaError_t cudaDeviceSynchronize(void) { return work_all(); }
 
 cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *about, int)
 {
@@ -151,9 +175,9 @@ cudaError_t cudaMalloc(void **at, size_t bytes)
 	return *at ? cudaSuccess : cudaErrorMemoryAllocation;
 }
 
-cudaError_t cudaFree(void *at) { free(at); return cudaSuccess; }
+cudaError_t cudaFree(void *at) { work_all(); free(at); return cudaSuccess; }
 cudaError_t cudaHostAlloc(void **at, size_t bytes, unsigned) { return cudaMalloc(at, bytes); }
-cudaError_t cudaFreeHost(void *at) { free(at); return cudaSuccess; }
+cudaError_t cudaFreeHost(void *at) { return cudaFree(at); }
 
 cudaError_t cudaMemset(void *at, int byte, size_t bytes)
 {
@@ -181,28 +205,30 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned)
 }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream) { free(stream); return cudaSuccess; }
-cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+cudaError_t cudaStreamSynchronize(cudaStream_t) { return work_all(); }
+cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) { return cudaSuccess; }
 
 cudaError_t cudaEventCreate(cudaEvent_t *e)
 {
-	*e = (cudaEvent_t)calloc(1, sizeof(double));
+	*e = (cudaEvent_t)calloc(1, sizeof **e);
 	return cudaSuccess;
 }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *e, unsigned) { return cudaEventCreate(e); }
-cudaError_t cudaEventDestroy(cudaEvent_t e) { free(e); return cudaSuccess; }
+cudaError_t cudaEventDestroy(cudaEvent_t e) { work_all(); free(e); return cudaSuccess; }
 
 cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t)
 {
-	*(double *)e = emulate_clock;
+	emulate_do([=] { e->clock = emulate_clock; });
+	e->at = given;
 	return cudaSuccess;
 }
 
-cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
+cudaError_t cudaEventSynchronize(cudaEvent_t e) { return work_until(e->at); }
 
 cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to)
 {
-	*ms = (float)(*(double *)to - *(double *)from);
+	*ms = (float)(to->clock - from->clock);
 	return cudaSuccess;
 }
 
@@ -229,14 +255,17 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph) { delete (work_list *)graph; ret
 
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec)
 {
+	work_all();
 	delete (work_list *)exec;
 	return cudaSuccess;
 }
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t)
 {
-	for (auto &work : *(work_list *)exec)
-		work();
+	emulate_do([=] {
+		for (auto &work : *(work_list *)exec)
+			work();
+	});
 	return cudaSuccess;
 }
 

@@ -335,9 +335,9 @@ int dnn_run(struct dnn *, const struct dnn_plan *p, void *const operand[DNN_OPER
 
 	if (p->engine == 2)
 		return fail("emulated: an engine that cannot run");
-	memset(work, 0xff, 64);         /* it may be used */
 	told("run", dnn_plan_how(p));
 	emulate_do([=] {
+		memset(work, 0xff, 64);         /* it may be used */
 		emulate_clock += ms;
 		convolve(&g, at.data());
 	});

@@ -342,7 +342,7 @@ static int cpu_wait(struct device *dev)
 static const struct backend cpu_backend = {
 	BACKEND_ABI, "cpu", cpu_open, cpu_close, cpu_target, cpu_join, cpu_bind, cpu_put,
 	cpu_get, cpu_run_steps, cpu_wait, cpu_describe, cpu_explain, cpu_limits,
-	cpu_fastest, cpu_restore, NULL
+	cpu_fastest, cpu_restore, NULL, NULL, NULL
 };
 
 const struct backend *millrace_backend(void)

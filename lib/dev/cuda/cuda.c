@@ -102,9 +102,7 @@ static int device_take(struct device *dev, const struct asked *a)
 			    about.name, about.major, about.minor);
 	TRY(cuda_check(cudaSetDevice(a->ordinal), "device"));
 	TRY(cuda_check(cudaStreamCreateWithFlags(&dev->stream, cudaStreamNonBlocking), "stream"));
-	for (int k = 0; k < STAGES; k++)
-		TRY(cuda_check(cudaEventCreateWithFlags(&dev->stage[k].done,
-							cudaEventDisableTiming), "event"));
+	TRY(cuda_check(cudaStreamCreateWithFlags(&dev->copies, cudaStreamNonBlocking), "stream"));
 	dev->dnn = dnn_open(NULL, dev->stream);
 	if (!dev->dnn)
 		return -1;
@@ -121,6 +119,7 @@ static void cuda_close(struct device *dev)
 		return;
 	if (dev->stream) {
 		cudaStreamSynchronize(dev->stream);
+		stages_close(dev);
 		peers_leave(dev);
 		memory_close(dev);
 	}
@@ -128,12 +127,8 @@ static void cuda_close(struct device *dev)
 	cache_close(&dev->cache);
 	text_release(&dev->notes);
 	dnn_close(dev->dnn);
-	for (int k = 0; k < STAGES; k++) {
-		if (dev->stage[k].at)
-			cudaFreeHost(dev->stage[k].at);
-		if (dev->stage[k].done)
-			cudaEventDestroy(dev->stage[k].done);
-	}
+	if (dev->copies)
+		cudaStreamDestroy(dev->copies);
 	if (dev->stream)
 		cudaStreamDestroy(dev->stream);
 	free(dev);
@@ -427,7 +422,7 @@ static void cuda_limits(struct device *dev, struct limits *l)
 static const struct backend cuda_backend = {
 	BACKEND_ABI, "cuda", cuda_open, cuda_close, cuda_target, cuda_join, cuda_bind, cuda_put,
 	cuda_get, cuda_run_steps, cuda_wait, cuda_describe, cuda_explain, cuda_limits,
-	NULL, cuda_restore, cuda_note
+	NULL, cuda_restore, cuda_ask, cuda_answer, cuda_note
 };
 
 const struct backend *millrace_backend(void)

@@ -259,5 +259,5 @@ static enum dtype ref_fastest(struct device *dev)
 const struct backend ref_backend = {
 	BACKEND_ABI, "ref", ref_open, ref_close, ref_target, ref_join, ref_bind, ref_put,
 	ref_get, ref_run, ref_wait, ref_describe, ref_explain, ref_limits,
-	ref_fastest, ref_restore, NULL
+	ref_fastest, ref_restore, NULL, NULL, NULL
 };
