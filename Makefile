@@ -8,7 +8,8 @@
 #   make check-gpu  likewise on an NVIDIA GPU
 #   make bench      prints ratios against other software (needs make interop once)
 #   make install    PREFIX, DESTDIR as usual
-#   make bundle     one tar that runs where nothing is installed
+#   make bundle     one tar that runs where nothing is installed; bundle-gpu: and checks a
+#                   GPU there (its check-gpu)
 #
 # CC=clang, SAN=1 and TSAN=1 build into folders of their own (build-clang/, ...).
 
@@ -42,6 +43,8 @@ LAYERS := base data net dev dev/ref train cli
 OBJECTS := $(patsubst lib/%.c,$(BUILD)/%.o,$(wildcard $(LAYERS:%=lib/%/*.c))) $(BUILD)/gen/example.pb-c.o
 CPU_OBJECTS := $(patsubst lib/%.c,$(BUILD)/%.o,$(wildcard lib/dev/cpu/*.c))
 CUDA_OBJECTS := $(patsubst lib/%.c,$(BUILD)/%.o,$(wildcard lib/dev/cuda/*.c))
+# What programs that open it may not have.
+CUDA_BASE := $(BUILD)/base/io.o
 # No compiler of ours makes them: one for all kinds of build.
 KERNELS := $(if $(KIND),build,$(BUILD))/dev/cuda/kernels.cu.o
 
@@ -66,7 +69,7 @@ BUNDLED := -Wl,--disable-new-dtags,-rpath,'$$ORIGIN/../lib/millrace'
 DEVICE_PROGRAMS := net-train net-eval net-cat
 
 
-.PHONY: all deps demo check print-build print-bin bench interop bundle install uninstall clean
+.PHONY: all deps demo check print-build print-bin bench interop bundle bundle-gpu install uninstall clean
 .DELETE_ON_ERROR:
 all: $(PROGRAMS) $(PLUGINS)
 
@@ -106,7 +109,7 @@ $(KERNELS): $(KERNEL_SOURCES)
 	$(NVCC) -std=c++17 -O3 -Ilib -gencode arch=compute_80,code=compute_80 \
 		-gencode arch=compute_90,code=sm_90 -Xcompiler -fPIC,-Wall,-fno-exceptions -c -o $@ $<
 CUDA_LINK := $(CUDA)/lib64/libcudart_static.a -Wl,-Bstatic -lstdc++ -Wl,-Bdynamic -ldl -lrt -lm
-$(BIN)/millrace-cuda.so: $(CUDA_OBJECTS) $(KERNELS)
+$(BIN)/millrace-cuda.so: $(CUDA_OBJECTS) $(CUDA_BASE) $(KERNELS)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(PLUGIN) -o $@ $^ $(CUDA_LINK)
 
@@ -179,7 +182,7 @@ $(BUILD)/emulated/kernels.cu.o: $(KERNEL_SOURCES) tests/cuda/emulate.h
 	@mkdir -p $(@D)
 	g++ $(CPPFLAGS) -std=c++17 -Wall -Wno-unknown-pragmas $(EMULATED_FLAGS) \
 		-include tests/cuda/emulate.h -x c++ -c -o $@ $<
-$(EMULATED): $(EMULATED_OBJECTS) $(BUILD)/emulated/kernels.cu.o \
+$(EMULATED): $(EMULATED_OBJECTS) $(CUDA_BASE) $(BUILD)/emulated/kernels.cu.o \
 		$(patsubst tests/cuda/%.cc,$(BUILD)/emulated/%.cc.o,$(wildcard tests/cuda/*.cc))
 	g++ $(SANITIZE) $(PLUGIN) -o $@ $^ -pthread
 
@@ -206,6 +209,11 @@ install: all
 BUNDLE := millrace-$(shell uname -m)
 bundle: all
 	@sh tests/bundle '$(BUILD)' '$(BUNDLE)' $(PROGRAMS) $(PLUGINS)
+
+# With what check-gpu runs, for a machine with a GPU where nothing can be built.
+bundle-gpu: all units
+	@CHECKS='$(filter $(BUILD)/tests/ops-%,$(UNITS)) $(BUILD)/tests/cuda-host' \
+		sh tests/bundle '$(BUILD)' '$(BUNDLE)-gpu' $(PROGRAMS) $(PLUGINS)
 
 uninstall:
 	rm -f $(PROGRAMS:$(BIN)/%=$(DESTDIR)$(PREFIX)/bin/%)

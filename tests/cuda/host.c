@@ -1,20 +1,22 @@
 /*
- * Parts of the plug-in for CUDA that need no device, for tests.
+ * Parts of the plug-in for CUDA by themselves, for tests.
  *
  *   cuda-host plans h200|h100   each plan of a few convolutions is written as cuDNN's text
  *                               and made again from it: "graph engine bytes: same", one a
  *                               line; 1 if one is not
  *   cuda-host find LIBRARY      where a library is found, or 1 and why it is not
+ *   cuda-host nccl              NCCL's sum over the one device 0, which must be there
  */
 #include "base/fail.h"
 #include "dev/cuda/dnn.h"
 #include "dev/cuda/find.h"
+#include "dev/cuda/vendor.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PLANS = 8, SIDE = 14, CHANNELS = 128 };
+enum { PLANS = 8, SIDE = 14, CHANNELS = 128, SUMMED = 1000 };
 
 static struct dnn_graph graph_of(enum dnn_kind kind, unsigned fuse, int groups)
 {
@@ -85,12 +87,57 @@ static int find(const char *name)
 	return !handle;
 }
 
+/* Sums of one rank are what it gave: 0, or -1. */
+static int nccl_sum(const struct vendor_nccl *v, float *device, cudaStream_t stream)
+{
+	float number[SUMMED], sum[SUMMED];
+	ncclComm_t comm;
+	int first = 0, same;
+
+	for (int i = 0; i < SUMMED; i++)
+		number[i] = (float)i / 7;
+	if (v->init_all(&comm, 1, &first) != ncclSuccess)
+		return fail("NCCL: no communicator");
+	TRY(cuda_check(cudaMemcpy(device, number, sizeof number, cudaMemcpyHostToDevice), "copy"));
+	if (v->all_reduce(device, device, SUMMED, ncclFloat32, ncclSum, comm, stream)
+	    != ncclSuccess)
+		return fail("NCCL: sum");
+	TRY(cuda_check(cudaStreamSynchronize(stream), "sum"));
+	TRY(cuda_check(cudaMemcpy(sum, device, sizeof sum, cudaMemcpyDeviceToHost), "copy"));
+	same = !memcmp(number, sum, sizeof sum);
+	v->destroy(comm);
+	return same ? 0 : fail("NCCL: other numbers than were given");
+}
+
+static int nccl(void)
+{
+	const struct vendor_nccl *v = vendor_nccl();
+	cudaStream_t stream = NULL;
+	float *device = NULL;
+	int status = v ? cuda_check(cudaSetDevice(0), "device") : -1;
+
+	if (!status)
+		status = cuda_check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking),
+				    "stream");
+	if (!status)
+		status = cuda_check(cudaMalloc((void **)&device, SUMMED * sizeof *device),
+				    "memory");
+	if (!status)
+		status = nccl_sum(v, device, stream);
+	if (status)
+		printf("%s\n", fail_why());
+	cudaFree(device);
+	return status ? 1 : 0;
+}
+
 int main(int argc, char **argv)
 {
+	if (argc == 2 && !strcmp(argv[1], "nccl"))
+		return nccl();
 	if (argc == 3 && !strcmp(argv[1], "plans") && dnn_properties(argv[2]))
 		return plans(argv[2]);
 	if (argc == 3 && !strcmp(argv[1], "find"))
 		return find(argv[2]);
-	fprintf(stderr, "usage: cuda-host plans h200|h100, or cuda-host find LIBRARY\n");
+	fprintf(stderr, "usage: cuda-host plans h200|h100, cuda-host find LIBRARY, cuda-host nccl\n");
 	return 2;
 }

@@ -141,6 +141,10 @@ int small_backend(const char *name);
  * environment has OPS_DEVICE (as cuda:0:fp32), "cpu" means that device, here and above. */
 struct device *small_open(const char *name, int threads, const struct backend **);
 
+/* Whether the name means a device of a short type (OPS_DEVICE is cuda:0:bf16): such a one
+ * is compared as a backend in bf16 is. */
+int small_brief(const char *name);
+
 /* Names of brackets run since the start, each between ", " and ", ". */
 const char *small_brackets(void);
 
