@@ -103,8 +103,9 @@ int machine_refresh(struct machine *);
  * meaning. 0 or -1. */
 int machine_evaluate(struct machine *, const struct batch *, int views);
 
-/* After a step that halted, with its batch put: finds the first place where a number is not finite, and
- * leaves "layer NAME (step): samples 17:203, ..." as the reason. Always -1. */
+/* After a step that halted, with its batch put: finds the first place where a number is
+ * not finite, and leaves "layer NAME (step): samples 17:203, ..." as the reason. Always
+ * -1. */
 int machine_find_trouble(struct machine *, const struct batch *, uint64_t stride);
 
 #endif
