@@ -8,7 +8,8 @@
 #   make check-gpu  likewise on an NVIDIA GPU
 #   make bench      prints ratios against other software (needs make interop once)
 #   make install    PREFIX, DESTDIR as usual
-#   make bundle     one tar that runs where nothing is installed
+#   make bundle     one tar that runs where nothing is installed; bundle-gpu: and checks a
+#                   GPU there (its check-gpu)
 #
 # CC=clang, SAN=1 and TSAN=1 build into folders of their own (build-clang/, ...).
 
@@ -46,6 +47,8 @@ LAYERS := base data net dev dev/ref train cli
 OBJECTS := $(patsubst lib/%.c,$(BUILD)/%.o,$(wildcard $(LAYERS:%=lib/%/*.c))) $(BUILD)/gen/example.pb-c.o
 CPU_OBJECTS := $(patsubst lib/%.c,$(BUILD)/%.o,$(wildcard lib/dev/cpu/*.c))
 CUDA_OBJECTS := $(patsubst lib/%.c,$(BUILD)/%.o,$(wildcard lib/dev/cuda/*.c))
+# What programs that open it may not have.
+CUDA_BASE := $(BUILD)/base/io.o
 # No compiler of ours makes them: one for all kinds of build.
 KERNELS := $(if $(KIND),build,$(BUILD))/dev/cuda/kernels.cu.o
 
@@ -70,7 +73,7 @@ BUNDLED := -Wl,--disable-new-dtags,-rpath,'$$ORIGIN/../lib/millrace'
 DEVICE_PROGRAMS := net-train net-eval net-cat
 
 
-.PHONY: all deps demo check print-build print-bin bench interop bundle install uninstall clean
+.PHONY: all deps demo check print-build print-bin bench interop bundle bundle-gpu install uninstall clean
 .DELETE_ON_ERROR:
 all: $(PROGRAMS) $(PLUGINS)
 
@@ -116,7 +119,7 @@ $(KERNELS): $(KERNEL_SOURCES)
 	$(NVCC) -std=c++17 -O3 -Ilib -gencode arch=compute_80,code=compute_80 \
 		-gencode arch=compute_90,code=sm_90 -Xcompiler -fPIC,-Wall,-fno-exceptions -c -o $@ $<
 CUDA_LINK := $(CUDA)/lib64/libcudart_static.a -Wl,-Bstatic -lstdc++ -Wl,-Bdynamic -ldl -lrt -lm
-$(BIN)/millrace-cuda.so: $(CUDA_OBJECTS) $(KERNELS)
+$(BIN)/millrace-cuda.so: $(CUDA_OBJECTS) $(CUDA_BASE) $(KERNELS)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(PLUGIN) -o $@ $^ $(CUDA_LINK)
 
@@ -150,7 +153,8 @@ bench: all
 
 # Unit tests: tests/unit/x.c becomes $(BUILD)/tests/x; what they share is in tests/ops.
 UNITS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*.c))
-units: $(UNITS) $(if $(HAVE_CUDA),$(BUILD)/emulated/millrace-cuda.so $(BUILD)/bench/fused)
+units: $(UNITS) $(if $(HAVE_CUDA),$(BUILD)/emulated/millrace-cuda.so $(BUILD)/bench/fused \
+	$(BUILD)/tests/cuda-host)
 .PHONY: units
 SHARED_TESTS := $(patsubst tests/ops/%.c,$(BUILD)/ops-%.o,$(wildcard tests/ops/*.c))
 $(BUILD)/ops-%.o: tests/ops/%.c
@@ -188,7 +192,7 @@ $(BUILD)/emulated/kernels.cu.o: $(KERNEL_SOURCES) tests/cuda/emulate.h
 	@mkdir -p $(@D)
 	g++ $(CPPFLAGS) -std=c++17 -Wall -Wno-unknown-pragmas $(EMULATED_FLAGS) \
 		-include tests/cuda/emulate.h -x c++ -c -o $@ $<
-$(EMULATED): $(EMULATED_OBJECTS) $(BUILD)/emulated/kernels.cu.o \
+$(EMULATED): $(EMULATED_OBJECTS) $(CUDA_BASE) $(BUILD)/emulated/kernels.cu.o \
 		$(patsubst tests/cuda/%.cc,$(BUILD)/emulated/%.cc.o,$(wildcard tests/cuda/*.cc))
 	g++ $(SANITIZE) $(PLUGIN) -o $@ $^ -pthread
 
@@ -196,7 +200,9 @@ $(EMULATED): $(EMULATED_OBJECTS) $(BUILD)/emulated/kernels.cu.o \
 check-gpu: all units
 	@BUILD='$(abspath $(BUILD))' BIN='$(abspath $(BIN))' sh tests/cuda/gpu
 
-$(BUILD)/bench/fused: tests/bench/fused.c $(CUDA_OBJECTS) $(KERNELS) $(BUILD)/lib.a
+$(BUILD)/tests/cuda-host: tests/cuda/host.c
+$(BUILD)/bench/fused: tests/bench/fused.c
+$(BUILD)/tests/cuda-host $(BUILD)/bench/fused: $(CUDA_OBJECTS) $(KERNELS) $(BUILD)/lib.a
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CUDA_FLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(CUDA_LINK) $(LIBS)
 
@@ -214,6 +220,11 @@ install: all
 BUNDLE := millrace-$(shell uname -m)
 bundle: all
 	@sh tests/bundle '$(BUILD)' '$(BUNDLE)' $(PROGRAMS) $(filter-out %-mpi.so,$(PLUGINS))
+
+# With what check-gpu runs, for a machine with a GPU where nothing can be built.
+bundle-gpu: all units
+	@CHECKS='$(filter $(BUILD)/tests/ops-%,$(UNITS)) $(BUILD)/tests/cuda-host' \
+		sh tests/bundle '$(BUILD)' '$(BUNDLE)-gpu' $(PROGRAMS) $(PLUGINS)
 
 uninstall:
 	rm -f $(PROGRAMS:$(BIN)/%=$(DESTDIR)$(PREFIX)/bin/%)

@@ -18,7 +18,7 @@ struct wish {
 	int count, table, flat, params, dot, zoo, steps, memory, features;
 	int evaluation;
 	int64_t batch, threads;
-	const char *device, *without;
+	const char *device, *libraries, *without;
 	struct opt_list set;
 };
 
@@ -187,6 +187,7 @@ int main(int argc, char **argv)
 		  "for --steps, --memory, --cpu-features: cpu, ref, cuda:0 (default: cpu)" },
 		{ "batch", 'b', OPT_INT, &w.batch, "N",
 		  "likewise: samples of a step (default: 1)" },
+		{ "cuda-libs", 0, OPT_STRING, &w.libraries, "DIR", DEVICE_LIBRARIES_HELP },
 		{ "threads", 'j', OPT_INT, &w.threads, "N",
 		  "likewise: threads (default: the device's choice)" },
 		{ "evaluation", 0, OPT_FLAG, &w.evaluation, NULL,
@@ -211,6 +212,8 @@ int main(int argc, char **argv)
 	}
 	if (w.threads < 0 || w.threads > INT_MAX)
 		usage_error("-j: at least one thread");
+	if (device_libraries(w.libraries) < 0)
+		die_why(STATUS_SYSTEM);
 	if (w.features) {
 		if (operand < argc)
 			usage_error("--cpu-features takes no network");

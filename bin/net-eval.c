@@ -4,6 +4,7 @@
 #include "cli/die.h"
 #include "cli/opt.h"
 #include "cli/progress.h"
+#include "dev/dev.h"
 #include "train/network.h"
 #include "train/report.h"
 #include "train/signals.h"
@@ -22,7 +23,7 @@ static const char more[] =
 
 struct eval {
 	const char *checkpoint, *network, *devices, *predict, *logits, *confusion;
-	const char *mean, *deviation, *precision;
+	const char *mean, *deviation, *precision, *libraries;
 	struct opt_list set;
 	int64_t batch, threads;
 	int json, per_class, quiet, progress;
@@ -143,6 +144,19 @@ static void open_input(struct eval *e)
 			    e->machine.count);
 }
 
+/* What came up while the program was made. */
+static void tell_notes(struct eval *e)
+{
+	char *text = machine_notes(&e->machine), *rest = text, *line;
+
+	if (!text)
+		die_why(STATUS_SYSTEM);
+	while ((line = strsep(&rest, "\n")))
+		if (*line)
+			note("%s", line);
+	free(text);
+}
+
 static void start(struct eval *e)
 {
 	struct input_shape shape;
@@ -166,6 +180,7 @@ static void start(struct eval *e)
 	if (machine_put(&e->machine, &state) < 0)
 		die_why(STATUS_SYSTEM);
 	state_release(&state);
+	tell_notes(e);
 	if (input_start(e->input, &shape) < 0)
 		die_why(input_status(e->input));
 }
@@ -298,6 +313,7 @@ int main(int argc, char **argv)
 		  "record's, at most 256)" },
 		{ "devices", 'd', OPT_STRING, &e.devices, "LIST",
 		  "cpu, cpu*2, ref, cuda:0-3 (default: cpu)" },
+		{ "cuda-libs", 0, OPT_STRING, &e.libraries, "DIR", DEVICE_LIBRARIES_HELP },
 		{ "threads", 'j', OPT_INT, &e.threads, "N", "threads of the devices together "
 		  "(default: their choice)" },
 		{ "precision", 0, OPT_STRING, &e.precision, "NAME",
@@ -342,7 +358,8 @@ int main(int argc, char **argv)
 	if (!e.file)
 		die_why(status);
 	open_network(&e);
-	if (signals_begin() < 0 || machine_open(&e.machine, e.devices, (int)e.threads, NULL) < 0)
+	if (signals_begin() < 0 || device_libraries(e.libraries) < 0 ||
+	    machine_open(&e.machine, e.devices, (int)e.threads, NULL) < 0)
 		die_why(STATUS_SYSTEM);
 	if (!machine_precision(&e.machine, e.precision))
 		usage_error("%s", fail_why());

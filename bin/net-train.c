@@ -3,6 +3,7 @@
 #include "cli/die.h"
 #include "cli/opt.h"
 #include "cli/progress.h"
+#include "dev/dev.h"
 #include "train/signals.h"
 #include "train/train.h"
 
@@ -168,6 +169,7 @@ int main(int argc, char **argv)
 					  say_profile } };
 	struct settings *s = &t.settings;
 	struct opt_list set = { 0 };
+	const char *libraries = NULL;
 	const char *position = NULL, *command = NULL, *val_every = "1", *save_every = "1";
 	int64_t pipes = PIPES_ENOUGH, threads = 0, keep = 5, log_every = 50;
 	double patience = 45;
@@ -177,6 +179,7 @@ int main(int argc, char **argv)
 		  "(default: a record's)" },
 		{ "devices", 'd', OPT_STRING, &s->devices, "LIST",
 		  "cpu, cpu*2, ref, cuda:0-3 (default: cpu)" },
+		{ "cuda-libs", 0, OPT_STRING, &libraries, "DIR", DEVICE_LIBRARIES_HELP },
 		{ "threads", 'j', OPT_INT, &threads, "N", "threads of the devices together "
 		  "(default: their choice)" },
 		{ "precision", 0, OPT_STRING, &s->precision, "NAME",
@@ -279,7 +282,7 @@ int main(int argc, char **argv)
 		refuse_terminal_in(0);
 	words.progress.on = progress;
 	quiet(words.quiet);
-	if (signals_begin() < 0)
+	if (device_libraries(libraries) < 0 || signals_begin() < 0)
 		die_why(STATUS_SYSTEM);
 
 	if (world_wanted())

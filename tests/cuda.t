@@ -10,7 +10,7 @@ networks='resnet18 resnet50 resnext50_32x4d vgg16 mobilenet_v2 mnasnet1_0 densen
 inception_v3 efficientnet_b0 shufflenet_v2_x1_0'
 golden=$TESTS/golden/cuda
 kernels='ops-loss ops-pool fold'
-plan $((4 + 8 + 2 + 4 + 2 + $(echo $kernels | wc -w)))
+plan $((4 + 8 + 2 + 4 + 2 + 1 + 14 + $(echo $kernels | wc -w)))
 
 # ---- a machine without a device ----
 if ls /dev/nvidia[0-9]* >/dev/null 2>&1; then
@@ -114,6 +114,63 @@ else
 	skip 2 'build/bench/fused is not built'
 fi
 
+# ---- plans as text ----
+if [ -x "$BUILD/tests/cuda-host" ] && [ -n "$version" ]; then
+	check 'a plan is made again from its text' \
+		"'$BUILD/tests/cuda-host' plans h200 >plans && test \$(grep -c ': same\$' plans) -ge 24"
+else
+	skip 1 'no cuDNN, or build/tests/cuda-host is not built'
+fi
+
+# ---- where NVIDIA's libraries are ----
+place() {
+	mkdir -p "$1" && cp "$sample" "$1/libfound.so.1"
+}
+# find_in WORDS FOLDER ENVIRONMENT: a library put there is found there.
+find_in() {
+	place "$2"
+	check "$1" "test \"\$($3 '$BUILD/tests/cuda-host' find libfound.so.1 |
+		sed 's|/\./|/|')\" = '$2/libfound.so.1'"
+	rm -r "$2"
+}
+if [ -x "$BUILD/tests/cuda-host" ]; then
+	sample=$TMP/sample.so
+	echo 'int sample;' | ${CC:-cc} -shared -fPIC -x c -o "$sample" - || exit 1
+	mkdir -p "$TMP/home" "$TMP/py/bin" "$TMP/real/bin"
+	printf '#!/bin/sh\necho python was run >&2\n' >py/bin/python3
+	cp py/bin/python3 real/bin/python3.12 && ln -s python3.12 real/bin/python3
+	mkdir venv && mkdir venv/bin && ln -s ../../real/bin/python3 venv/bin/python3
+	chmod +x py/bin/python3 real/bin/python3.12
+	bare="env -i PATH=/nowhere HOME=$TMP/home"
+	packages=lib/python3.12/site-packages/nvidia
+	find_in 'in the folder that is given' "$TMP/given" "$bare MILLRACE_CUDA_LIBS=$TMP/given"
+	find_in 'in its parts, as Python has them' "$TMP/given/nvidia/cudnn/lib" \
+		"$bare MILLRACE_CUDA_LIBS=$TMP/given"
+	find_in 'in a folder of such parts' "$TMP/nvidia/nccl/lib" "$bare MILLRACE_CUDA_LIBS=$TMP/nvidia"
+	find_in 'of CUDA_HOME' "$TMP/cuda/lib64" "$bare CUDA_HOME=$TMP/cuda"
+	find_in 'of a virtual environment' "$TMP/venv/$packages/cudnn/lib" "$bare VIRTUAL_ENV=$TMP/venv"
+	find_in 'of conda' "$TMP/conda/$packages/cu13/lib" "$bare CONDA_PREFIX=$TMP/conda"
+	find_in 'of ~/.local' "$TMP/home/.local/$packages/cudnn/lib" "$bare"
+	place "$TMP/py/$packages/cudnn/lib"
+	check 'of the python3 on PATH, which is not run' \
+		"env -i PATH=/nowhere:$TMP/py/bin '$BUILD/tests/cuda-host' find libfound.so.1 2>ran |
+		 grep -q '^$TMP/py/bin/../$packages/cudnn/lib/libfound' && ! test -s ran"
+	rm -r py/lib
+	find_in 'where that is linked to' "$TMP/real/$packages/cudnn/lib" "env -i PATH=$TMP/venv/bin"
+	check_status 1 'nowhere: an error' "$bare '$BUILD/tests/cuda-host' find libfound.so.1"
+	said 'that names what was looked for, and the remedy' \
+		'a library: no libfound.so.1 where .*packages of Python: --cuda-libs DIR .*pip install'
+	check 'one that is damaged: what the loader says' \
+		"mkdir -p bad && echo x >bad/libfound.so.1 &&
+		 ! MILLRACE_CUDA_LIBS=bad '$BUILD/tests/cuda-host' find libfound.so.1 >said &&
+		 grep 'bad/./libfound.so.1: ' said"
+else
+	skip 12 'build/tests/cuda-host is not built'
+fi
+check_status 3 '--cuda-libs without them: a system error' \
+	"net-cat --steps -d cuda:h200 --cuda-libs '$TMP/empty' -b 2 digits"
+said 'that names the folder' "^net-cat: cuda: cuDNN 9: no libcudnn.so.9 in $TMP/empty, "
+
 # ---- kernels ----
 for type in fp32 fp16; do
 	if [ -f "$BUILD/emulated/millrace-cuda.so" ] && [ -x "$BUILD/tests/ops-fused" ]; then
@@ -129,7 +186,8 @@ done
 for t in $kernels; do
 	if [ -f "$BUILD/emulated/millrace-cuda.so" ] && [ -x "$BUILD/tests/$t" ]; then
 		check "$t: the kernels as loops of the host give what ref gives" \
-			"MILLRACE_PLUGINS='$BUILD/emulated' OPS_DEVICE=cuda:0:fp32 '$BUILD/tests/$t'"
+			"MILLRACE_PLUGINS='$BUILD/emulated' OPS_DEVICE=cuda:0:fp32 \
+				'$BUILD/tests/$t' >out 2>&1 && ! grep 'SKIPPED.* on cpu' out | grep -v in_bf16"
 	else
 		skip 1 'no emulated plug-in: no toolkit or C++ compiler'
 	fi

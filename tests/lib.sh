@@ -12,6 +12,8 @@
 # skip. After check_status, $TMP/.out and $TMP/.err hold what the command said, for
 # said 'words' 'pattern of grep -E'.
 #
+# What devices keep between starts is kept in $TMP.
+#
 # A report of a sanitizer fails the check, whatever the exit status.
 
 TESTS=$(cd "${0%/*}" && pwd) || exit 1
@@ -30,12 +32,12 @@ PATH=$BIN:$PATH
 TMP=$(mktemp -d "${TMPDIR:-/tmp}/millrace.XXXXXX") || exit 1
 trap 'rm -rf "$TMP"' EXIT
 trap 'exit 1' HUP INT TERM
-LC_ALL=C TZ=UTC0
+LC_ALL=C TZ=UTC0 MILLRACE_CACHE=$TMP/.cache
 ASAN_OPTIONS=${ASAN_OPTIONS-detect_leaks=1:exitcode=99}:log_path=$TMP/.report
 UBSAN_OPTIONS=${UBSAN_OPTIONS-print_stacktrace=1:exitcode=99}:log_path=$TMP/.report
 # die() leaves while other threads are at work: that is no leak.
 TSAN_OPTIONS=${TSAN_OPTIONS-exitcode=99}:report_thread_leaks=0:log_path=$TMP/.report
-export TESTS ROOT BIN BUILD SHARED PATH TMP LC_ALL TZ ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS
+export TESTS ROOT BIN BUILD SHARED PATH TMP LC_ALL TZ MILLRACE_CACHE ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS
 cd "$TMP" || exit 1
 number=0
 

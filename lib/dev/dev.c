@@ -113,6 +113,12 @@ static void openmp_waiting(void)
 		setenv("GOMP_SPINCOUNT", "2000", 0);
 }
 
+/* A plug-in has no other ear before a device of it is open. */
+int device_libraries(const char *folder)
+{
+	return folder && setenv("MILLRACE_CUDA_LIBS", folder, 1) ? fail("out of memory") : 0;
+}
+
 static const struct backend *plugin_find(const char *name)
 {
 	const struct backend *(*table)(void) = NULL;

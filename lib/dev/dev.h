@@ -11,7 +11,7 @@
 #include "dev/world.h"
 #include "net/program.h"
 
-enum { BACKEND_ABI = 4 };
+enum { BACKEND_ABI = 4, BACKEND_PLACES = 4 };
 
 struct device;          /* the backend's */
 
@@ -58,10 +58,26 @@ struct backend {
 	/* The precision that it computes in fastest, by a probe: DTYPE_F32, DTYPE_BF16. NULL:
 	 * programs have no say in it, the device's name has (cuda:0:bf16). */
 	enum dtype (*fastest)(struct device *);
+	/* Sets the control block's device part, as get gave it in another run. 0 or -1. */
+	int (*restore)(struct device *, struct program *, const struct control *);
+	/* A get in two parts, for a backend whose run returns before its work is done; both
+	 * NULL where it does not. ask: has a value copied, as it is behind the work so far,
+	 * to a place of that number (0 .. BACKEND_PLACES - 1). answer: waits for the copy
+	 * and brings it, while later work may go on. */
+	int (*ask)(struct device *, struct program *, int value, int place);
+	int (*answer)(struct device *, struct program *, int value, int place, void *);
+	/* Adds lines that people should be told, once: what came up while programs were made.
+	 * NULL: there are none ever. */
+	void (*note)(struct device *, struct text *);
 };
 
 /* A plug-in's one symbol. */
 const struct backend *millrace_backend(void);
+
+/* The folder of a vendor's libraries, for plug-ins that are opened from then on
+ * (--cuda-libs); NULL: they look for them. 0 or -1. */
+int device_libraries(const char *folder);
+#define DEVICE_LIBRARIES_HELP "where cuDNN and NCCL are (default: they are looked for)"
 
 /* A list of devices as -d gives it: "cpu", "cpu*2" (the same one twice), "cuda:0-3",
  * "ref", separated by commas. */

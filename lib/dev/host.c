@@ -172,3 +172,12 @@ int host_get(struct host *host, const struct program *p, int value, void *plain)
 		value_unpack(v, memory_at(m, value), plain);
 	return 0;
 }
+
+int host_restore(struct host *host, const struct program *p, const struct control *c)
+{
+	struct memory *m = host_memory(host, p);
+
+	memcpy((char *)memory_control(m) + CONTROL_HOST, (const char *)c + CONTROL_HOST,
+	       sizeof *c - CONTROL_HOST);
+	return 0;
+}

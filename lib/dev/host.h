@@ -70,9 +70,10 @@ static inline struct control *memory_control(const struct memory *m)
 	return (struct control *)m->arena[ARENA_CONTROL];
 }
 
-/* As put and get of struct backend, to the letter. Padding is set to zero by put. */
+/* As put, get and restore of struct backend, to the letter. Padding is set to zero by put. */
 int host_put(struct host *, const struct program *, int value, const void *);
 int host_get(struct host *, const struct program *, int value, void *);
+int host_restore(struct host *, const struct program *, const struct control *);
 
 /* ---- numbers ---- */
 

@@ -279,12 +279,13 @@ int input_start(struct input *in, const struct input_shape *shape)
  */
 static int last_batch(struct input *in, struct slot *s)
 {
-	struct slot *after = &in->slot[(in->given + 1) % SLOTS];
+	int64_t next = in->taken + 1;
+	struct slot *after = &in->slot[next % SLOTS];
 	int going = in->from.lanes - s->ended;
 
-	while (after->done < going && in->given + 1 < in->fails && !stopped(in))
+	while (after->done < going && next < in->fails && !stopped(in))
 		wait_a_little(in);
-	if (in->given + 1 >= in->fails)
+	if (next >= in->fails)
 		return fail("%s", in->why);
 	if (after->done < going) {
 		in->status = 0;
@@ -304,7 +305,7 @@ static int last_batch(struct input *in, struct slot *s)
 
 int input_take(struct input *in, struct batch **batch)
 {
-	int64_t n = in->given;
+	int64_t n = in->taken;
 	struct slot *s = &in->slot[n % SLOTS];
 	int r;
 
@@ -322,6 +323,7 @@ int input_take(struct input *in, struct batch **batch)
 	} else {
 		r = s->ended ? last_batch(in, s) : 1;
 	}
+	in->taken += r > 0;
 	pthread_mutex_unlock(&in->lock);
 	return r;
 }

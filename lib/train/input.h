@@ -74,8 +74,9 @@ int input_views(const struct input *);
 /* Checks the streams against the shape and starts reading: 0, or -1 and input_status(). */
 int input_start(struct input *, const struct input_shape *);
 
-/* The next batch, borrowed until input_give(); at most one at a time. 1; 0 at the proper
- * end; -1: the reason, after all whole batches before the failure were given. */
+/* The next batch, borrowed until input_give(), which gives back the oldest; at most two at
+ * a time. 1; 0 at the proper end; -1: the reason, after all whole batches before the
+ * failure were given. */
 int input_take(struct input *, struct batch **);
 void input_give(struct input *);
 

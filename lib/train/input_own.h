@@ -8,7 +8,7 @@
 
 #include <pthread.h>
 
-enum { SLOTS = 3 };     /* one with the taker, two ahead */
+enum { SLOTS = 3 };     /* one or two with the taker, the others ahead */
 
 /* A batch being filled. Lane l's samples are those at l, l + lanes, ... */
 struct slot {
@@ -38,7 +38,7 @@ struct input {
 	pthread_cond_t changed;
 	int headed, placed;             /* lanes that read their header; their first record */
 	int shaped, ready, closing;     /* input_start(): shape known; slots ready */
-	int64_t given;                  /* batches given back */
+	int64_t taken, given;           /* batches; given back */
 	int64_t fails;                  /* the first batch that cannot be filled */
 	int status, left;
 	int over;               /* the taker saw the end */

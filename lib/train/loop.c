@@ -12,6 +12,26 @@
 /* What is gathered between two lines of the log. */
 struct gathered { double began, waited; struct tally tally; };
 
+/*
+ * A step that was begun. Its results are looked at when the next one is begun, where the
+ * devices work ahead, so that they never wait for the host; at once where something is due
+ * behind it: a checkpoint, validation, the end.
+ */
+struct begun {
+	struct batch *batch;            /* NULL: none is open */
+	struct control control;
+	uint64_t before, position;      /* of the run, before and behind it */
+	int due;
+};
+
+struct loop {
+	struct run *run;
+	struct gathered w;
+	struct begun open;
+	uint64_t images;                /* since the start */
+	int *signal;
+};
+
 /* ---- checkpoints ---- */
 
 /* Tells what became of the checkpoint begun before. */
@@ -89,12 +109,13 @@ static void tell(struct run *r, const struct train_moment *m)
 		r->t->tell.line(r->t->tell.context, m);
 }
 
-/* A loss or gradient that is not finite: nothing was updated. */
-static int not_finite(struct run *r, const struct batch *b)
+/* A loss or gradient that is not finite: nothing was updated, nor by a step begun since. */
+static int not_finite(struct run *r, const struct begun *s)
 {
 	char why[FAIL_MAX];
 
-	machine_find_trouble(&r->machine, b);
+	if (!machine_put_batch(&r->machine, s->batch, &s->control))
+		machine_find_trouble(&r->machine, s->batch);
 	snprintf(why, sizeof(why), "%s", fail_why());
 	if (!r->machine.failed)
 		run_save(r, 1);
@@ -102,31 +123,28 @@ static int not_finite(struct run *r, const struct batch *b)
 	return fail("step %" PRId64 ": not finite: %s", r->step + 1, why);
 }
 
-/* Takes the step of a batch: 0 or -1. *lr: the rate it took. */
-static int take_step(struct run *r, const struct batch *b, double *lr)
+static int save_due(const struct run *r, int64_t step, uint64_t before, uint64_t position)
 {
-	struct control c = {
-		.seed = (uint64_t)r->set.seed, .position = b->position, .step = r->step,
-		.count = r->labelled };
-	int halted = 0;
+	return period_due(&r->t->save_every, step, before, position, r->epoch_size);
+}
 
-	c.lr = *lr = schedule_lr(&r->schedule, r->step);
-	r->status = 3;
-	TRY(machine_step(&r->machine, b, &c, &halted));
-	return halted ? not_finite(r, b) : 0;
+static int val_due(const struct run *r, int64_t step, uint64_t before, uint64_t position)
+{
+	return r->t->val_command &&
+	       period_due(&r->t->val_every, step, before, position, r->epoch_size);
 }
 
 /* After a step: log, checkpoint, validation where they are due. */
-static void after_step(struct run *r, struct gathered *w, double lr, uint64_t before,
-		       uint64_t images)
+static void after_step(struct run *r, struct gathered *w, const struct begun *s, uint64_t images)
 {
 	const struct train *t = r->t;
 	int due = r->step % t->log_every == 0 || r->step == r->steps;
+	int val = val_due(r, r->step, s->before, r->position);
 
 	if (due && run_add_tallies(r, &w->tally) < 0)
 		due = 0;        /* the next step says why */
 
-	struct train_moment m = moment(r, w, lr, images);
+	struct train_moment m = moment(r, w, s->control.lr, images);
 
 	if (t->tell.step)
 		t->tell.step(t->tell.context, &m);
@@ -136,10 +154,7 @@ static void after_step(struct run *r, struct gathered *w, double lr, uint64_t be
 	}
 	if (r->saver && saver_idle(r->saver))
 		collect(r);
-
-	int val = t->val_command && period_due(&t->val_every, r->step, before, r->position,
-					       r->epoch_size);
-	if (val || period_due(&t->save_every, r->step, before, r->position, r->epoch_size))
+	if (val || save_due(r, r->step, s->before, r->position))
 		run_save(r, 0);
 	if (val && r->step != r->steps) {
 		double began = run_now();
@@ -147,6 +162,51 @@ static void after_step(struct run *r, struct gathered *w, double lr, uint64_t be
 		run_validate(r);
 		w->began += run_now() - began;  /* not the trainer's time */
 	}
+}
+
+/* Ends the step that is open, if one is: 0 or -1. */
+static int finish_step(struct loop *l)
+{
+	struct run *r = l->run;
+	struct begun s = l->open;
+	int halted = 0;
+
+	if (!s.batch)
+		return 0;
+	l->open.batch = NULL;
+	r->status = 3;
+	TRY(machine_finish(&r->machine, &halted));
+	if (halted)
+		return not_finite(r, &s);
+	add_losses(r, s.batch, &l->w.tally);
+	r->step++;
+	r->position = s.position;
+	l->images += (uint64_t)r->set.batch;
+	input_give(r->input);
+	after_step(r, &l->w, &s, l->images);
+	return 0;
+}
+
+/* Begins the step of a batch, and ends those that need not stay open: 0 or -1. */
+static int take_step(struct loop *l, struct batch *b)
+{
+	struct run *r = l->run;
+	int64_t before = r->step + (l->open.batch != NULL);     /* steps */
+	struct begun s = {
+		.batch = b, .before = l->open.batch ? l->open.position : r->position,
+		.control = { .seed = (uint64_t)r->set.seed, .position = b->position,
+			     .step = before, .lr = schedule_lr(&r->schedule, before),
+			     .count = r->labelled } };
+
+	s.position = s.before + (uint64_t)r->set.batch;
+	s.due = !machine_ahead(&r->machine) || before + 1 == r->steps ||
+		save_due(r, before + 1, s.before, s.position) ||
+		val_due(r, before + 1, s.before, s.position);
+	r->status = 3;
+	TRY(machine_begin(&r->machine, b, &s.control));
+	TRY(finish_step(l));
+	l->open = s;
+	return s.due ? finish_step(l) : 0;
 }
 
 /* ---- the ends ---- */
@@ -252,34 +312,43 @@ static void validate_again(struct run *r)
 		run_validate(r);
 }
 
+/* The input said so: what is open is ended first, the reason kept. */
+static int input_over(struct loop *l, int got, int64_t first)
+{
+	struct run *r = l->run;
+	char why[FAIL_MAX];
+	int status = r->status;
+
+	snprintf(why, sizeof(why), "%s", fail_why());
+	TRY(finish_step(l));
+	if (!got) {
+		TRY(input_ended(r, first));
+		return finish(r);
+	}
+	r->status = status;
+	fail("%s", why);
+	return input_lost(r, l->signal);
+}
+
 int run_loop(struct run *r, int *signal_out)
 {
-	struct gathered w = { .began = run_now() };
+	struct loop l = { .run = r, .w = { .began = run_now() }, .signal = signal_out };
 	int64_t first = r->step;
-	uint64_t images = 0;
 
 	validate_again(r);
-	while (r->step < r->steps) {
-		uint64_t before = r->position;
-		double lr, began = run_now();
+	while (r->step + (l.open.batch != NULL) < r->steps) {
+		double began = run_now();
 		struct batch *b;
 		int signo, got = run_take(r, &b, &signo);
 
-		w.waited += run_now() - began;
-		if (got < 0)
-			return signo ? stop_by_signal(r, signo, signal_out)
-				     : input_lost(r, signal_out);
-		if (!got) {
-			TRY(input_ended(r, first));
-			return finish(r);
+		l.w.waited += run_now() - began;
+		if (got < 0 && signo) {
+			TRY(finish_step(&l));
+			return stop_by_signal(r, signo, signal_out);
 		}
-		TRY(take_step(r, b, &lr));
-		add_losses(r, b, &w.tally);
-		r->step++;
-		r->position += (uint64_t)r->set.batch;
-		images += (uint64_t)r->set.batch;
-		input_give(r->input);
-		after_step(r, &w, lr, before, images);
+		if (got <= 0)
+			return input_over(&l, got, first);
+		TRY(take_step(&l, b));
 	}
 	TRY(look_at_rest(r, signal_out));
 	if (*signal_out || r->status == 75)

@@ -148,22 +148,51 @@ struct making {
 	struct machine *m;
 	const struct graph *graph;
 	struct program_options options;
-	int eval;
+	int eval, others;       /* others: all but the first device */
 };
 
 static int make_program(void *context, int rank)
 {
 	struct making *w = context;
 	struct machine_device *d = &w->m->device[rank];
-	struct program *p = program_make(w->graph, &w->options, &d->target);
+	struct program *p;
 
+	if (w->others != (rank > 0))
+		return 0;
+	p = program_make(w->graph, &w->options, &d->target);
 	if (!p)
 		return -1;
+	/* a program keeps its options, but the list is read while it is made */
+	p->options.how = NULL;
 	if (w->eval)
 		d->eval = p;
 	else
 		d->train = p;
 	return 0;
+}
+
+/* The first device's, then the others' with its kernels. */
+static int make_programs(struct machine *m, struct making *w)
+{
+	const struct program *p;
+	const char **how;
+	int r;
+
+	TRY(all(m, make_program, w));
+	if (m->count == 1)
+		return 0;
+	p = w->eval ? m->device[0].eval : m->device[0].train;
+	how = calloc((size_t)p->steps, sizeof(*how));
+	if (!how)
+		return fail("out of memory");
+	for (int i = 0; i < p->steps; i++)
+		how[i] = p->step[i].how;
+	w->options.how = how;
+	w->options.hows = p->steps;
+	w->others = 1;
+	r = all(m, make_program, w);
+	free(how);
+	return r;
 }
 
 static int bind_program(void *context, int rank)
@@ -210,19 +239,34 @@ int machine_train(struct machine *m, const struct graph *g, const struct program
 		w.options.how = list;
 		w.options.hows = (int)hows;
 	}
-	r = all(m, make_program, &w);
+	r = make_programs(m, &w);
 	if (!r)
 		r = join_devices(m);
 	if (!r)
 		r = all(m, bind_program, &w);
-	/* The programs keep their options, but the list is read while they are made. */
-	for (int i = 0; i < m->count; i++)
-		if (m->device[i].train)
-			m->device[i].train->options.how = NULL;
 	free(list);
 	if (r < 0)
 		return -1;
 	return make_results(&m->losses, 2 * (size_t)options->batch * (size_t)m->count);
+}
+
+struct noting { struct machine *m; struct text text; };
+
+static int note(void *context, int rank)
+{
+	struct noting *w = context;
+	const struct machine_device *d = &w->m->device[rank];
+
+	if (!rank && d->backend->note)
+		d->backend->note(d->device, &w->text);
+	return 0;
+}
+
+char *machine_notes(struct machine *m)
+{
+	struct noting w = { .m = m };
+
+	return all(m, note, &w) ? NULL : text_take(&w.text);
 }
 
 static int open_profile(void *context, int rank)
@@ -261,7 +305,7 @@ int machine_eval(struct machine *m, const struct graph *g, int batch,
 	};
 	size_t room = (size_t)batch;
 
-	TRY(all(m, make_program, &w));
+	TRY(make_programs(m, &w));
 	TRY(all(m, bind_program, &w));
 	if (!m->device[0].train ||
 	    room > (size_t)m->device[0].train->options.batch * (size_t)m->count)
@@ -320,7 +364,7 @@ static int get_state(void *context, int rank)
 		if (slot >= 0)
 			TRY(d->backend->get(d->device, p, p->slot[i], w->s->data[slot]));
 	}
-	return 0;
+	return d->backend->get(d->device, p, p->control, &w->m->control);
 }
 
 int machine_get(struct machine *m, const struct state *s)
@@ -330,13 +374,30 @@ int machine_get(struct machine *m, const struct state *s)
 	return all(m, get_state, &w);
 }
 
+struct restoring { struct machine *m; const struct control *control; };
+
+static int restore(void *context, int rank)
+{
+	const struct restoring *w = context;
+	const struct machine_device *d = &w->m->device[rank];
+
+	return d->backend->restore(d->device, d->train, w->control);
+}
+
+int machine_restore(struct machine *m, const struct control *c)
+{
+	struct restoring w = { m, c };
+
+	return all(m, restore, &w);
+}
+
 /* ---- steps ---- */
 
 struct stepping {
 	struct machine *m;
 	const struct batch *batch;
 	struct control control;
-	int halted, view, views;
+	int view, views;
 };
 
 static int put_samples(const struct stepping *w, const struct machine_device *d,
@@ -358,8 +419,9 @@ static size_t image_bytes(const struct program *p)
 	return (size_t)s->h * (size_t)s->w * (size_t)s->c;
 }
 
-static int put_step(const struct stepping *w, int rank)
+static int put_step(void *context, int rank)
 {
+	const struct stepping *w = context;
 	const struct machine_device *d = &w->m->device[rank];
 	struct program *p = d->train;
 	size_t from = (size_t)rank * (size_t)p->options.batch;
@@ -371,7 +433,32 @@ static int put_step(const struct stepping *w, int rank)
 	return d->backend->put(d->device, p, p->control, &c);
 }
 
-static int take_step(void *context, int rank)
+int machine_put_batch(struct machine *m, const struct batch *b, const struct control *control)
+{
+	struct stepping w = { .m = m, .batch = b, .control = *control };
+
+	return all(m, put_step, &w);
+}
+
+int machine_ahead(const struct machine *m)
+{
+	return m->device[0].backend->ask && !m->profile && !m->world;
+}
+
+/* Two places, for losses and control, of each step that may be under way. */
+static int place_of(int64_t step, int which)
+{
+	_Static_assert(BACKEND_PLACES >= 4, "one step ahead");
+	return (int)(step % 2) * 2 + which;
+}
+
+static float *losses_of(const struct machine *m, int rank)
+{
+	return m->losses + 2 * (size_t)rank * (size_t)m->device[rank].train->options.batch;
+}
+
+/* What a backend has done when run returns is got at once. */
+static int begin_step(void *context, int rank)
 {
 	struct stepping *w = context;
 	const struct machine_device *d = &w->m->device[rank];
@@ -382,23 +469,52 @@ static int take_step(void *context, int rank)
 	if (w->m->profile && !rank)
 		TRY(profile_run(w->m->profile));
 	else
-		TRY(run_part(d, p, PART_FORWARD, PARTS));
-	TRY(d->backend->get(d->device, p, p->losses,
-			    w->m->losses + 2 * (size_t)rank * (size_t)p->options.batch));
+		TRY(d->backend->run(d->device, p, p->begin[PART_FORWARD], p->begin[PARTS]));
+	if (!machine_ahead(w->m))
+		TRY(d->backend->wait(d->device));
+	if (d->backend->ask) {
+		TRY(d->backend->ask(d->device, p, p->losses, place_of(w->m->begun, 0)));
+		return d->backend->ask(d->device, p, p->control, place_of(w->m->begun, 1));
+	}
+	TRY(d->backend->get(d->device, p, p->losses, losses_of(w->m, rank)));
 	if (rank)
 		return 0;
 	TRY(d->backend->get(d->device, p, p->control, &c));
-	w->halted = c.halt;
+	w->m->halted = c.halt;
 	return 0;
 }
 
-int machine_step(struct machine *m, const struct batch *b, const struct control *control,
-		 int *halted)
+int machine_begin(struct machine *m, const struct batch *b, const struct control *control)
 {
 	struct stepping w = { .m = m, .batch = b, .control = *control };
 
-	TRY(all(m, take_step, &w));
-	*halted = w.halted;
+	TRY(all(m, begin_step, &w));
+	m->begun++;
+	return 0;
+}
+
+static int finish_step(void *context, int rank)
+{
+	struct machine *m = context;
+	const struct machine_device *d = &m->device[rank];
+	struct program *p = d->train;
+	struct control c;
+
+	TRY(d->backend->answer(d->device, p, p->losses, place_of(m->finished, 0),
+			       losses_of(m, rank)));
+	TRY(d->backend->answer(d->device, p, p->control, place_of(m->finished, 1), &c));
+	if (!rank)
+		m->halted = c.halt;
+	/* what was begun since does nothing, but must end */
+	return c.halt ? d->backend->wait(d->device) : 0;
+}
+
+int machine_finish(struct machine *m, int *halted)
+{
+	if (m->device[0].backend->ask)
+		TRY(all(m, finish_step, m));
+	*halted = m->halted;
+	m->finished = *halted ? m->begun : m->finished + 1;
 	return 0;
 }
 

@@ -37,8 +37,11 @@ struct machine {
 	struct world *world;    /* NULL: this process alone */
 	int devices;            /* of all processes */
 	json_t *about;          /* what machine_describe() gives */
+	struct control control; /* as of the last machine_get(): its device part is kept */
 	struct profile *profile;        /* of the first device's training steps; NULL: none */
-	/* results of the last step or evaluation, in the batch's order */
+	int64_t begun, finished;        /* steps of training */
+	int halted;                     /* the last one that was finished */
+	/* results of the last step that was finished, or evaluation, in the batch's order */
 	float *losses;          /* room x 2 */
 	float *probabilities;   /* room x classes; evaluation only */
 	float *logits;          /* likewise; NULL unless wanted */
@@ -56,7 +59,12 @@ json_t *machine_describe(const struct machine *);
  * fastest by a probe. The name of what was taken; NULL: reason. */
 const char *machine_precision(struct machine *, const char *name);
 
-/* Makes and binds the training program; options->batch is that of one device. how: the
+/* What the first device says that people should know, since the last time: lines, or an
+ * empty text. NULL: reason. The caller frees it. */
+char *machine_notes(struct machine *);
+
+/* Makes and binds the training program; the first device chooses kernels, the others
+ * take what it chose. options->batch is that of one device. how: the
  * kernels to obey (a list of texts, one a step) or NULL. 0 or -1. */
 int machine_train(struct machine *, const struct graph *, const struct program_options *options,
 		  const json_t *how);
@@ -74,12 +82,25 @@ int machine_eval(struct machine *, const struct graph *, int batch, const struct
 /* Parameters (and slots, where the training program has them) to and from the devices. */
 int machine_put(struct machine *, const struct state *);
 int machine_get(struct machine *, const struct state *);
+/* Sets the device part of the training program's control block: loss scale, good steps. */
+int machine_restore(struct machine *, const struct control *);
 
-/* A step of training on a full batch. control: its host part, for the whole batch (of one
- * device it is made here). *halted: the loss or a gradient was not finite, and nothing was
- * updated. 0 or -1. */
-int machine_step(struct machine *, const struct batch *, const struct control *control,
-		 int *halted);
+/*
+ * A step of training on a full batch, in two parts, so that the next step may be begun
+ * while devices are at this one: begin as many ahead as machine_ahead() says, finish in
+ * order. All must be finished before anything else is asked of the machine.
+ *
+ * control: its host part, for the whole batch (of one device it is made here). *halted:
+ * the loss or a gradient was not finite, and nothing was updated, nor by what was begun
+ * since, which has no result. 0 or -1.
+ */
+int machine_ahead(const struct machine *);      /* 1, or 0: finish each before the next,
+						   as where several processes agree between */
+int machine_begin(struct machine *, const struct batch *, const struct control *control);
+int machine_finish(struct machine *, int *halted);
+
+/* Puts a batch as a step does, to look at it again. 0 or -1. */
+int machine_put_batch(struct machine *, const struct batch *, const struct control *control);
 
 /* After training steps: lets the evaluation program see the parameters. */
 int machine_refresh(struct machine *);
@@ -89,8 +110,9 @@ int machine_refresh(struct machine *);
  * meaning. 0 or -1. */
 int machine_evaluate(struct machine *, const struct batch *, int views);
 
-/* After a step that halted: finds the first place where a number is not finite, and
- * leaves "layer NAME (step): samples 17:203, ..." as the reason. Always -1. */
+/* After a step that halted, with its batch put: finds the first place where a number is
+ * not finite, and leaves "layer NAME (step): samples 17:203, ..." as the reason. Always
+ * -1. */
 int machine_find_trouble(struct machine *, const struct batch *);
 
 #endif

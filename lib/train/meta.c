@@ -55,8 +55,9 @@ json_t *run_meta(const struct run *r)
 	put_json(o, "options", settings_json(&r->set));
 	put_json(o, "how", machine_how(&r->machine));
 	put_json(o, "devices", machine_describe(&r->machine));
-	/* All of the device's part that outlives a step in fp32. */
-	put_json(o, "control", json_pack("{s:f, s:i}", "loss_scale", 1.0, "good", 0));
+	put_json(o, "control", json_pack("{s:f, s:I}", "loss_scale",
+					 r->machine.control.loss_scale, "good",
+					 (json_int_t)r->machine.control.good));
 	if (r->epoch_size) {
 		snprintf(text, sizeof(text), "%.6f", run_epoch(r));
 		put(o, "epoch", text);
@@ -245,6 +246,19 @@ int run_take_meta(struct run *r)
 	r->options = meta_json(r->from, "options");
 	return json_is_object(r->options) ? 0
 	     : fail("%s: no options in its metadata", safetensors_path(r->from));
+}
+
+int run_take_control(const struct run *r, struct control *c)
+{
+	json_t *o = meta_json(r->from, "control"), *good = json_object_get(o, "good");
+
+	*c = (struct control){
+		.loss_scale = json_number_value(json_object_get(o, "loss_scale")),
+		.good = json_integer_value(good) };
+	int fits = json_is_integer(good) && isfinite(c->loss_scale) && c->loss_scale > 0 &&
+		   c->good >= 0;
+	json_decref(o);
+	return fits ? 0 : fail("%s: no loss scale in its metadata", safetensors_path(r->from));
 }
 
 int run_judge_changes(struct run *r)

@@ -34,6 +34,7 @@ struct run {
 	double best;                    /* top-1 of the best validation; < 0: none */
 	int64_t best_step;
 	int64_t saved;                  /* step of the last checkpoint begun; -1 */
+	int same_devices;               /* as the checkpoint's */
 	int save_failed, val_failed;
 	int status;                     /* the exit status that fits a failure */
 	double labelled;                /* of the step's samples, of all ranks; at least 1 */
@@ -49,6 +50,8 @@ json_t *run_meta(const struct run *);
 int run_fix_meta(struct run *);
 /* Takes step, position, changes and best from the checkpoint. 0 or -1. */
 int run_take_meta(struct run *);
+/* The device part of the control block, from the checkpoint. 0 or -1. */
+int run_take_control(const struct run *, struct control *);
 /* Refuses changes that were not allowed: 0 or -1; else keeps them in changes. */
 int run_judge_changes(struct run *);
 /* A member of a checkpoint that is JSON; NULL if absent or broken. */

@@ -210,7 +210,8 @@ static int start_machine(struct run *r)
 	if (r->from) {
 		old = meta_json(r->from, "devices");
 		changed = r->t->allow_change && json_array_size(r->changes);
-		if (!json_equal(old, devices)) {
+		r->same_devices = json_equal(old, devices);
+		if (!r->same_devices) {
 			json_array_append_new(r->changed, json_string("devices"));
 			changed = 1;
 		}
@@ -225,6 +226,20 @@ static int start_machine(struct run *r)
 	}
 	json_decref(how);
 	return e;
+}
+
+/* A run goes on with its loss scale; on other devices, which may compute in another
+ * type, with theirs. */
+static int restore_control(struct run *r)
+{
+	struct control c;
+
+	if (!r->from || !r->same_devices)
+		return 0;
+	r->status = 1;
+	TRY(run_take_control(r, &c));
+	r->status = 3;
+	return machine_restore(&r->machine, &c);
 }
 
 static int fill_state(struct run *r)
@@ -244,7 +259,8 @@ static int fill_state(struct run *r)
 		TRY(e);
 	}
 	r->status = 3;
-	return machine_put(&r->machine, &r->state);
+	TRY(machine_put(&r->machine, &r->state));
+	return restore_control(r);
 }
 
 static int start_input(struct run *r)
@@ -286,6 +302,18 @@ static void log_begin(struct run *r)
 			json_object_set_new(line, keys[i], json_loads(text, JSON_DECODE_ANY, NULL));
 	}
 	run_log(r, line);
+}
+
+/* What came up while programs were made, a note a line. */
+static int tell_notes(struct run *r)
+{
+	char *text = machine_notes(&r->machine), *rest = text, *line;
+
+	while ((line = strsep(&rest, "\n")))
+		if (*line)
+			run_note(r, "%s", line);
+	free(text);
+	return text ? 0 : -1;
 }
 
 /* 1 if the checkpoint stands at the last step: no input is needed to know that. */
@@ -338,6 +366,7 @@ static int start(struct run *r)
 		TRY(machine_profile(&r->machine));
 	TRY(start_input(r));
 	TRY(run_probe_validation(r));
+	TRY(tell_notes(r));
 	r->status = 3;
 	if (world_rank(r->t->world))
 		return 1;

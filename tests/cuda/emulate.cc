@@ -19,10 +19,12 @@ extern "C" {
 #include <ucontext.h>
 #include <unistd.h>
 
+#include <deque>
 #include <vector>
 
 thread_local uint3 threadIdx, blockIdx;
 thread_local dim3 gridDim;
+thread_local double emulate_clock;
 
 /* ---- threads that meet ---- */
 
@@ -92,6 +94,7 @@ static void block_meeting(int threads, const std::function<void()> &thread)
 void emulate_grid(dim3 grid, int threads, bool meet, const std::function<void()> &thread)
 {
 	gridDim = grid;
+	emulate_clock += 1.5;
 	for (blockIdx.y = 0; blockIdx.y < grid.y; blockIdx.y++)
 		for (blockIdx.x = 0; blockIdx.x < grid.x; blockIdx.x++) {
 			if (meet) {
@@ -109,13 +112,36 @@ typedef std::vector<std::function<void()>> work_list;
 
 static thread_local work_list *recorded;
 
+/* What a thread's device has to do yet, of all streams, in order; it is done no sooner than
+ * somebody waits for it, so that who does not wait sees old numbers. */
+static thread_local std::deque<std::function<void()>> waiting;
+static thread_local long given, done;
+
+struct CUevent_st { double clock; long at; };   /* at: the works given before */
+
 void emulate_do(std::function<void()> work)
 {
-	if (recorded)
+	if (recorded) {
 		recorded->push_back(work);
-	else
-		work();
+		return;
+	}
+	waiting.push_back(work);
+	given++;
 }
+
+static cudaError_t work_until(long at)
+{
+	while (done < at) {
+		std::function<void()> work = waiting.front();
+
+		waiting.pop_front();
+		work();
+		done++;
+	}
+	return cudaSuccess;
+}
+
+static cudaError_t work_all() { return work_until(given); }
 
 static void *room(size_t bytes)
 {
@@ -130,7 +156,8 @@ cudaError_t cudaSetDevice(int) { return cudaSuccess; }
 cudaError_t cudaGetLastError(void) { return cudaSuccess; }
 const char *cudaGetErrorString(cudaError_t) { return "emulated"; }
 cudaError_t cudaRuntimeGetVersion(int *version) { *version = 13000; return cudaSuccess; }
-cudaError_t cudaDeviceSynchronize(void) { return cudaSuccess; }
+cudaError_t cudaDriverGetVersion(int *version) { *version = 13000; return cudaSuccess; }
+cudaError_t cudaDeviceSynchronize(void) { return work_all(); }
 
 cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *about, int)
 {
@@ -152,9 +179,9 @@ cudaError_t cudaMalloc(void **at, size_t bytes)
 	return *at ? cudaSuccess : cudaErrorMemoryAllocation;
 }
 
-cudaError_t cudaFree(void *at) { free(at); return cudaSuccess; }
+cudaError_t cudaFree(void *at) { work_all(); free(at); return cudaSuccess; }
 cudaError_t cudaHostAlloc(void **at, size_t bytes, unsigned) { return cudaMalloc(at, bytes); }
-cudaError_t cudaFreeHost(void *at) { free(at); return cudaSuccess; }
+cudaError_t cudaFreeHost(void *at) { return cudaFree(at); }
 
 cudaError_t cudaMemset(void *at, int byte, size_t bytes)
 {
@@ -182,17 +209,30 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned)
 }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream) { free(stream); return cudaSuccess; }
-cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
-cudaError_t cudaEventCreate(cudaEvent_t *e) { *e = (cudaEvent_t)malloc(1); return cudaSuccess; }
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t *e, unsigned) { return cudaEventCreate(e); }
-cudaError_t cudaEventDestroy(cudaEvent_t e) { free(e); return cudaSuccess; }
-cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
+cudaError_t cudaStreamSynchronize(cudaStream_t) { return work_all(); }
 cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) { return cudaSuccess; }
-cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
 
-cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t, cudaEvent_t)
+cudaError_t cudaEventCreate(cudaEvent_t *e)
 {
-	*ms = 0;
+	*e = (cudaEvent_t)calloc(1, sizeof **e);
+	return cudaSuccess;
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *e, unsigned) { return cudaEventCreate(e); }
+cudaError_t cudaEventDestroy(cudaEvent_t e) { work_all(); free(e); return cudaSuccess; }
+
+cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t)
+{
+	emulate_do([=] { e->clock = emulate_clock; });
+	e->at = given;
+	return cudaSuccess;
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t e) { return work_until(e->at); }
+
+cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to)
+{
+	*ms = (float)(to->clock - from->clock);
 	return cudaSuccess;
 }
 
@@ -219,14 +259,17 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph) { delete (work_list *)graph; ret
 
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec)
 {
+	work_all();
 	delete (work_list *)exec;
 	return cudaSuccess;
 }
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t)
 {
-	for (auto &work : *(work_list *)exec)
-		work();
+	emulate_do([=] {
+		for (auto &work : *(work_list *)exec)
+			work();
+	});
 	return cudaSuccess;
 }
 
@@ -361,6 +404,8 @@ extern "C" const struct vendor_nccl *vendor_nccl(void)
 
 	return &table;
 }
+
+extern "C" const char *vendor_dnn_path(void) { return "emulated"; }
 
 extern "C" int cuda_check(cudaError_t status, const char *)
 {

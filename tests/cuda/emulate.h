@@ -3,8 +3,8 @@
  * that tests and sanitizers see every index of theirs. Included before kernels.cu.
  *
  * Threads of a block run one after the other; where they meet (MEET, __syncthreads()),
- * each has a stack of its own and they take turns. What a stream is given runs at once,
- * or is kept while it records.
+ * each has a stack of its own and they take turns. What a stream is given runs when it is
+ * waited for, or is kept while it records.
  */
 #ifndef TESTS_CUDA_EMULATE_H
 #define TESTS_CUDA_EMULATE_H
@@ -30,8 +30,12 @@ extern thread_local dim3 gridDim;
 
 void __syncthreads();
 
-/* Runs work now, or keeps it for the graph that the thread records. */
+/* Work for the thread's device, or for the graph that the thread records. */
 void emulate_do(std::function<void()> work);
+/* Milliseconds on the thread's clock, which events read: a kernel takes 1.5, an
+ * engine of cuDNN what it says itself. */
+extern thread_local double emulate_clock;
+
 /* All threads of a grid. */
 void emulate_grid(dim3 grid, int threads, bool meet, const std::function<void()> &thread);
 

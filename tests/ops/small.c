@@ -23,6 +23,7 @@ void small_init(struct small *s, const char *name, ...)
 	vsnprintf(s->name, sizeof s->name, name, ap);
 	va_end(ap);
 	s->control.count = s->control.stride = 1;
+	s->control.loss_scale = 1;      /* of fp16 too: numbers as they are */
 	s->control.lr = 0.1;
 	s->losses = -1;
 	s->devices = 1;
@@ -175,6 +176,7 @@ struct bound {
 	struct device *dev;
 	struct program *p;
 	int input[SMALL_VALUES];        /* the value put for one of SMALL_IN */
+	int begun;
 };
 
 static int param_index(const struct bound *b, int master)
@@ -451,6 +453,8 @@ int bound_begin(struct bound *b)
 			TRY(be->put(b->dev, b->p, v->value, v->given));
 	}
 	TRY(be->put(b->dev, b->p, b->p->control, &s->control));
+	if (!b->begun++)
+		TRY(be->restore(b->dev, b->p, &s->control));
 	return be->run(b->dev, b->p, b->p->begin[PART_PACK], b->p->begin[PARTS]);
 }
 

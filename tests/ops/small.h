@@ -145,6 +145,9 @@ struct device *small_open(const char *name, int threads, const struct backend **
 /* What program_make() is given for a device. Brackets are taken wherever the backend can:
  * not speed is tried here. */
 struct target small_target(const struct backend *, struct device *);
+/* Whether the name means a device of a short type (OPS_DEVICE is cuda:0:bf16): such a one
+ * is compared as a backend in bf16 is. */
+int small_brief(const char *name);
 
 /* Names of brackets run since the start, each between ", " and ", ". */
 const char *small_brackets(void);

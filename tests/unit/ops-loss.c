@@ -112,7 +112,7 @@ static void others(void **state)
 {
 	const char *backend = backend_of(state);
 	static const struct xent_attr weights[] = { { 0.1, 0.4, 5 }, { 0.1, 1, 5 } };
-	static const struct small_tolerance most = { 1e-6, 0, 0 };
+	static const struct small_tolerance most = { 1e-6, 0, 0.01 };
 	struct small s;
 	int sum[2], logits, k, n, bad;
 
@@ -191,6 +191,8 @@ static void far_apart(const char *backend)
 	struct bound *b;
 	int32_t *label;
 
+	if (small_brief(backend))
+		return;         /* where 1e30 may be infinite */
 	case_make(&s, &a);
 	memcpy(s.value[LOGITS].given, (float[]){ 1000, 0, -1000, 0, 1000, 1000, -1e30f, 0, 1e30f },
 	       9 * sizeof(float));

@@ -290,6 +290,11 @@ static int cpu_get(struct device *dev, struct program *p, int value, void *plain
 	return host_get(&dev->host, p, value, plain);
 }
 
+static int cpu_restore(struct device *dev, struct program *p, const struct control *c)
+{
+	return host_restore(&dev->host, p, c);
+}
+
 /* ---- run ---- */
 
 static int run_step(struct device *dev, const struct memory *m, const struct step *s)
@@ -338,7 +343,7 @@ static int cpu_wait(struct device *dev)
 static const struct backend cpu_backend = {
 	BACKEND_ABI, "cpu", cpu_open, cpu_close, cpu_target, cpu_join, cpu_bind, cpu_put,
 	cpu_get, cpu_run_steps, cpu_wait, cpu_describe, cpu_explain, cpu_limits,
-	cpu_fastest
+	cpu_fastest, cpu_restore, NULL, NULL, NULL
 };
 
 const struct backend *millrace_backend(void)

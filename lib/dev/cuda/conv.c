@@ -145,20 +145,35 @@ static void epilogue_run(struct device *dev, const struct memory *m, const struc
 		forward_start(dev->stream, span_of(value_of(m, e->y)), &f);
 }
 
-/* The plan, obeying a how that is there; NULL plan: own kernels. */
+static void own_start(struct device *dev, const void *arg, void *const operand[DNN_OPERANDS])
+{
+	const struct conv_own *o = arg;
+
+	if (o->kind == DNN_FORWARD)
+		conv_start(dev->stream, &o->conv, operand[DNN_X], operand[DNN_W], operand[DNN_Y]);
+	else if (o->kind == DNN_DX)
+		conv_dx_start(dev->stream, &o->conv, operand[DNN_Y], operand[DNN_W],
+			      operand[DNN_X]);
+	else
+		conv_dw_start(dev->stream, &o->conv, operand[DNN_X], operand[DNN_Y],
+			      operand[DNN_W]);
+}
+
+/* The plan, obeying a how that is there; NULL plan: own kernels, which may be the faster
+ * ones where there are groups. What cuDNN does not fuse is done by a pass of its own. */
 static int plan_choose(struct device *dev, struct step *s, struct conv_own *o, int shaped)
 {
-	if (shaped && strcmp(s->how, "own")) {
-		o->plan = dnn_plan(dev->dnn, &o->graph, s->how);
-		if (!o->plan && o->graph.fuse) {
-			o->graph.fuse = 0;
-			o->plan = dnn_plan(dev->dnn, &o->graph, s->how);
-		}
-		if (!o->plan && *s->how)
-			return fail_add("cuda: %s", step_name(s->kind));
-	}
+	int status = 0;
+
+	if (shaped && o->graph.fuse)
+		status = engine_choose(dev, &o->graph, s->how, NULL, o, &o->plan);
 	if (!o->plan)
 		o->graph.fuse = 0;
+	if (shaped && !o->plan)
+		status = engine_choose(dev, &o->graph, s->how,
+				       o->conv.groups > 1 ? own_start : NULL, o, &o->plan);
+	if (status)
+		return fail_add("cuda: %s", step_name(s->kind));
 	return step_choose(s, "cuda", o->plan ? dnn_plan_how(o->plan) : "own");
 }
 
@@ -190,14 +205,8 @@ static int conv_run(struct device *dev, const struct memory *m, const struct ste
 	operand[DNN_W] = o->kind == DNN_DW ? at_work(m, s, 0) : memory_at(m, s->in[1]);
 	if (o->plan)
 		TRY(dnn_run(dev->dnn, o->plan, operand, at_work(m, s, gradient)));
-	else if (o->kind == DNN_FORWARD)
-		conv_start(dev->stream, &o->conv, operand[DNN_X], operand[DNN_W], operand[DNN_Y]);
-	else if (o->kind == DNN_DX)
-		conv_dx_start(dev->stream, &o->conv, operand[DNN_Y], operand[DNN_W],
-			      operand[DNN_X]);
 	else
-		conv_dw_start(dev->stream, &o->conv, operand[DNN_X], operand[DNN_Y],
-			      operand[DNN_W]);
+		own_start(dev, o, operand);
 	if (o->kind == DNN_DW)
 		unpack_start(dev->stream, o->filters, operand[DNN_W], memory_at(m, s->out[0]));
 	if (o->kind == DNN_FORWARD && !o->graph.fuse)

@@ -43,7 +43,7 @@ static double graph_cost(struct device *dev, const struct dnn_graph *g)
 {
 	double flops = flops_of(g) / flops_rate(g->type, g->exact), bytes = bytes_of(g) / BYTES;
 
-	if (!dnn_plan(dev->dnn, g, ""))
+	if (!engine_there(dev, g))
 		return -1;
 	return START + (flops > bytes ? flops : bytes);
 }

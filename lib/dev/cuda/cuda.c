@@ -67,6 +67,20 @@ static int device_look(struct device *dev, const struct asked *a)
 	return 0;
 }
 
+/* Engines that were timed on such a device with such libraries. */
+static void cache_take(struct device *dev, const char *name, int runtime)
+{
+	char what[320];
+	int driver = 0;
+
+	cudaDriverGetVersion(&driver);
+	snprintf(what, sizeof what, "%s, %s, CUDA %d.%d, driver %d.%d", name,
+		 dnn_library(dev->dnn), runtime / 1000, runtime / 10 % 100, driver / 1000,
+		 driver / 10 % 100);
+	if (cache_open(&dev->cache, what))
+		text_add(&dev->notes, "cuda: %s\n", fail_why());
+}
+
 static int device_take(struct device *dev, const struct asked *a)
 {
 	struct cudaDeviceProp about;
@@ -88,15 +102,14 @@ static int device_take(struct device *dev, const struct asked *a)
 			    about.name, about.major, about.minor);
 	TRY(cuda_check(cudaSetDevice(a->ordinal), "device"));
 	TRY(cuda_check(cudaStreamCreateWithFlags(&dev->stream, cudaStreamNonBlocking), "stream"));
-	for (int k = 0; k < STAGES; k++)
-		TRY(cuda_check(cudaEventCreateWithFlags(&dev->stage[k].done,
-							cudaEventDisableTiming), "event"));
+	TRY(cuda_check(cudaStreamCreateWithFlags(&dev->copies, cudaStreamNonBlocking), "stream"));
 	dev->dnn = dnn_open(NULL, dev->stream);
 	if (!dev->dnn)
 		return -1;
 	cudaRuntimeGetVersion(&runtime);
 	snprintf(dev->words, sizeof dev->words, "cuda: %s, %s, CUDA %d.%d, %s", about.name,
 		 a->precision->name, runtime / 1000, runtime / 10 % 100, dnn_library(dev->dnn));
+	cache_take(dev, about.name, runtime);
 	return 0;
 }
 
@@ -106,16 +119,16 @@ static void cuda_close(struct device *dev)
 		return;
 	if (dev->stream) {
 		cudaStreamSynchronize(dev->stream);
+		stages_close(dev);
 		peers_leave(dev);
 		memory_close(dev);
 	}
+	engine_settle(dev);
+	cache_close(&dev->cache);
+	text_release(&dev->notes);
 	dnn_close(dev->dnn);
-	for (int k = 0; k < STAGES; k++) {
-		if (dev->stage[k].at)
-			cudaFreeHost(dev->stage[k].at);
-		if (dev->stage[k].done)
-			cudaEventDestroy(dev->stage[k].done);
-	}
+	if (dev->copies)
+		cudaStreamDestroy(dev->copies);
 	if (dev->stream)
 		cudaStreamDestroy(dev->stream);
 	free(dev);
@@ -359,8 +372,18 @@ static int cuda_wait(struct device *dev)
 static void cuda_explain(struct device *dev, struct text *t)
 {
 	text_add(t, "%s\nactivations NHWC in %s, channels padded to 8; weights, statistics and "
-		 "loss fp32%s\n", cuda_describe(dev), dtype_name(dev->type),
-		 dev->type == DTYPE_F16 ? "; the loss scale adjusts itself" : "");
+		 "loss fp32%s\ncuDNN is %s\n", cuda_describe(dev), dtype_name(dev->type),
+		 dev->type == DTYPE_F16 ? "; the loss scale adjusts itself" : "",
+		 vendor_dnn_path());
+	if (dev->cache.path)
+		text_add(t, "engines are kept in %s\n", dev->cache.path);
+}
+
+static void cuda_note(struct device *dev, struct text *t)
+{
+	if (dev->notes.length)
+		text_add_bytes(t, dev->notes.data, dev->notes.length);
+	text_release(&dev->notes);
 }
 
 /* Bytes by copies inside the device's memory; products are left out: which of its many
@@ -400,7 +423,7 @@ static void cuda_limits(struct device *dev, struct limits *l)
 static const struct backend cuda_backend = {
 	BACKEND_ABI, "cuda", cuda_open, cuda_close, cuda_target, cuda_join, cuda_bind, cuda_put,
 	cuda_get, cuda_run_steps, cuda_wait, cuda_describe, cuda_explain, cuda_limits,
-	NULL
+	NULL, cuda_restore, cuda_ask, cuda_answer, cuda_note
 };
 
 const struct backend *millrace_backend(void)

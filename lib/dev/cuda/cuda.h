@@ -17,22 +17,35 @@
 #ifndef DEV_CUDA_CUDA_H
 #define DEV_CUDA_CUDA_H
 
+#include "dev/cuda/cache.h"
 #include "dev/cuda/dnn.h"
+#include "dev/cuda/engine.h"
 #include "dev/cuda/kernels.h"
 #include "dev/dev.h"
 #include "dev/host.h"
 
 #include <cuda_runtime_api.h>
 
-enum { STAGES = 3, RECORDINGS = 8 };
+enum { STAGES = 8, LANDINGS = 2, RECORDINGS = 8 };
 
-/* Pinned memory on its way to the device. */
+/* Pinned memory on its way to the device, or from it. */
 struct stage {
 	void *at;
 	size_t room;
-	cudaEvent_t done;
-	int used;
+	cudaEvent_t done;       /* made with the first room */
+	int used;               /* a copy was begun: done tells its end */
 };
+
+/* Where pixels arrive while the step before runs: its stage, and memory of the device. */
+struct landing {
+	struct stage stage;
+	void *at;
+	size_t room;
+	cudaEvent_t taken;      /* what arrived was copied on */
+};
+
+/* Of engines, since the last notes; seconds: of all. */
+struct timing { double seconds; int chosen, left; };
 
 struct device {
 	struct host host;       /* its memory: struct bound; rank, ranks; no team */
@@ -40,10 +53,16 @@ struct device {
 	enum dtype type;        /* of activations */
 	int exact;              /* fp32 that is not tf32 */
 	cudaStream_t stream;
+	cudaStream_t copies;    /* of pixels, beside the stream's work */
 	struct dnn *dnn;
 	struct peers *peers;    /* with whom it takes each step; NULL: alone */
 	struct stage stage[STAGES];
-	int next_stage;
+	struct landing landing[LANDINGS];
+	struct stage answer[BACKEND_PLACES];
+	int next_stage, next_landing;
+	struct cache cache;     /* of engines; empty for a device to look at */
+	struct timing timing;
+	struct text notes;      /* lines for note() */
 	char words[512];        /* describe() */
 };
 
@@ -135,6 +154,11 @@ int pack_prepare(struct device *, struct program *, int step);
 int cuda_bind(struct device *, struct program *, struct program *shares);
 int cuda_put(struct device *, struct program *, int value, const void *);
 int cuda_get(struct device *, struct program *, int value, void *);
+int cuda_restore(struct device *, struct program *, const struct control *);
+int cuda_ask(struct device *, struct program *, int value, int place);
+int cuda_answer(struct device *, struct program *, int value, int place, void *);
+/* Pinned memory and landings; nothing is on its way any more. */
+void stages_close(struct device *);
 void memory_close(struct device *);
 
 /* team.c: devices that take a step together. */

@@ -533,49 +533,69 @@ static int engine_allowed(struct maker *m, descriptor engine)
 	return 1;
 }
 
-/* A plan from a configuration; NULL: it cannot run here, no reason left. */
-static struct dnn_plan *plan_make(struct maker *m, descriptor config)
+/* An empty plan for this device, or one that need not be there; NULL: no reason left. */
+static descriptor plan_begin(const struct dnn *d)
 {
-	struct dnn *d = m->dnn;
-	struct dnn_plan *p;
-	descriptor plan = NULL, engine = NULL;
-	int64_t work = 0;
+	descriptor plan = NULL;
 	int good;
 
-	if (d->v->make(CUDNN_BACKEND_ENGINE_DESCRIPTOR, &engine) != CUDNN_STATUS_SUCCESS)
+	if (d->v->make(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, &plan) != CUDNN_STATUS_SUCCESS)
 		return NULL;
-	p = calloc(1, sizeof *p);
-	good = p && get(d, config, CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
-			&engine) == 1 && engine_allowed(m, engine);
-	if (good)
-		config_how(m, config, engine, p->how);
-	d->v->unmake(engine);
-	if (!good || d->v->make(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, &plan)
-	    != CUDNN_STATUS_SUCCESS) {
-		free(p);
-		return NULL;
-	}
-	good = d->v->set(plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG,
-			 CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &config) == CUDNN_STATUS_SUCCESS;
-	if (good && d->properties)
-		good = d->v->set(plan, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP,
-				 CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &d->properties)
-		       == CUDNN_STATUS_SUCCESS;
-	if (good && d->handle)
-		good = d->v->set(plan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1,
-				 &d->handle) == CUDNN_STATUS_SUCCESS;
-	good = good && d->v->finalize(plan) == CUDNN_STATUS_SUCCESS &&
-	       get(d, plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1,
-		   &work) == 1 && work <= WORK_MOST;
-	if (!good) {
+	good = d->handle
+	     ? d->v->set(plan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &d->handle)
+	     : d->v->set(plan, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP,
+			 CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &d->properties);
+	if (good == CUDNN_STATUS_SUCCESS)
+		return plan;
+	d->v->unmake(plan);
+	return NULL;
+}
+
+/* Finalizes a plan, which is taken, and adds it to the list; NULL: it cannot run here. */
+static struct dnn_plan *plan_end(struct dnn *d, const struct dnn_graph *g, const char *how,
+				 descriptor plan)
+{
+	struct dnn_plan *p = calloc(1, sizeof *p);
+	int64_t work = 0;
+
+	if (!p || d->v->finalize(plan) != CUDNN_STATUS_SUCCESS ||
+	    get(d, plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1, &work)
+	    != 1 || work > WORK_MOST) {
 		d->v->unmake(plan);
 		free(p);
 		return NULL;
 	}
-	p->plan = plan;
-	p->work = (size_t)work;
-	p->graph = *m->graph;
+	*p = (struct dnn_plan){ .next = d->plan, .graph = *g, .plan = plan, .work = (size_t)work };
+	snprintf(p->how, sizeof p->how, "%s", how);
+	d->plan = p;
 	return p;
+}
+
+/* A plan from a configuration, of this name if wanted is not empty; NULL: it cannot run
+ * here or has another name, no reason left. */
+static struct dnn_plan *plan_make(struct maker *m, descriptor config, const char *wanted)
+{
+	struct dnn *d = m->dnn;
+	descriptor plan, engine = NULL;
+	char how[STEP_HOW];
+	int good;
+
+	if (d->v->make(CUDNN_BACKEND_ENGINE_DESCRIPTOR, &engine) != CUDNN_STATUS_SUCCESS)
+		return NULL;
+	good = get(d, config, CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
+		   &engine) == 1 && engine_allowed(m, engine);
+	if (good)
+		config_how(m, config, engine, how);
+	d->v->unmake(engine);
+	if (!good || (*wanted && strcmp(how, wanted)))
+		return NULL;
+	plan = plan_begin(d);
+	if (plan && d->v->set(plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG,
+			      CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &config) != CUDNN_STATUS_SUCCESS) {
+		d->v->unmake(plan);
+		plan = NULL;
+	}
+	return plan ? plan_end(d, m->graph, how, plan) : NULL;
 }
 
 static int graphs_same(const struct dnn_graph *a, const struct dnn_graph *b)
@@ -610,18 +630,11 @@ static int plans_make(struct dnn *d, const struct dnn_graph *g, const char *how,
 
 		m.failed = 0;
 		for (int i = 0; i < n && count < most; i++) {
-			struct dnn_plan *p = plan_make(&m, config[i]);
+			struct dnn_plan *p = plan_make(&m, config[i], how);
 
-			if (p && *how && strcmp(p->how, how)) {
-				d->v->unmake(p->plan);
-				free(p);
-				p = NULL;
-			}
 			if (!p)
 				continue;
 			p->first = !*how && !count;
-			p->next = d->plan;
-			d->plan = p;
 			plan[count++] = p;
 		}
 	}
@@ -648,13 +661,20 @@ static void none_keep(struct dnn *d, const struct dnn_graph *g)
 	d->plan = p;
 }
 
+static const struct dnn_plan *plan_made(const struct dnn *d, const struct dnn_graph *g,
+					const char *how)
+{
+	const struct dnn_plan *p = d->plan;
+
+	while (p && !(graphs_same(&p->graph, g) && (*how ? !strcmp(p->how, how) : p->first)))
+		p = p->next;
+	return p;
+}
+
 const struct dnn_plan *dnn_plan(struct dnn *d, const struct dnn_graph *g, const char *how)
 {
-	const struct dnn_plan *p;
+	const struct dnn_plan *p = plan_made(d, g, how);
 
-	for (p = d->plan; p; p = p->next)
-		if (graphs_same(&p->graph, g) && (*how ? !strcmp(p->how, how) : p->first))
-			break;
 	if (p && !p->plan)
 		fail("cuDNN: no engine for it here");
 	if (p)
@@ -669,6 +689,52 @@ const struct dnn_plan *dnn_plan(struct dnn *d, const struct dnn_graph *g, const 
 int dnn_plans(struct dnn *d, const struct dnn_graph *g, const struct dnn_plan **plan, int most)
 {
 	return plans_make(d, g, "", plan, most);
+}
+
+void dnn_plan_drop(struct dnn *d, const struct dnn_plan *plan)
+{
+	for (struct dnn_plan **at = &d->plan; *at; at = &(*at)->next)
+		if (*at == plan) {
+			struct dnn_plan *p = *at;
+
+			*at = p->next;
+			d->v->unmake(p->plan);
+			free(p);
+			return;
+		}
+}
+
+char *dnn_plan_text(struct dnn *d, const struct dnn_plan *p)
+{
+	const cudnnBackendAttributeName_t name = CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION;
+	int64_t n = 0, got = 0;
+	cudnnStatus_t status = d->v->get(p->plan, name, CUDNN_TYPE_CHAR, 0, &n, NULL);
+	char *text = status == CUDNN_STATUS_SUCCESS && n > 0 ? calloc((size_t)n + 1, 1) : NULL;
+
+	if (text)
+		status = d->v->get(p->plan, name, CUDNN_TYPE_CHAR, n, &got, text);
+	if (text && status == CUDNN_STATUS_SUCCESS)
+		return text;
+	free(text);
+	bad(d, status, "plan as text");
+	return NULL;
+}
+
+const struct dnn_plan *dnn_plan_read(struct dnn *d, const struct dnn_graph *g, const char *how,
+				     const char *text)
+{
+	const struct dnn_plan *p = plan_made(d, g, how);
+	descriptor plan = p ? NULL : plan_begin(d);
+
+	if (plan && d->v->set(plan, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION,
+			      CUDNN_TYPE_CHAR, (int64_t)strlen(text), text)
+	    == CUDNN_STATUS_SUCCESS)
+		p = plan_end(d, g, how, plan);
+	else if (plan)
+		d->v->unmake(plan);
+	if (!p)
+		fail("cuDNN: engine \"%s\": its plan as text cannot be used", how);
+	return p;
 }
 
 size_t dnn_plan_work(const struct dnn_plan *p)

@@ -80,6 +80,16 @@ const char *dnn_plan_how(const struct dnn_plan *);      /* "e40.1f3a": engine an
 /* All plans there are for a graph, in cuDNN's order, at most `most`: for timing. Their
  * number, or -1. They live till dnn_close(). */
 int dnn_plans(struct dnn *, const struct dnn_graph *, const struct dnn_plan **, int most);
+/* One that is not wanted any more, with what it holds on the device. */
+void dnn_plan_drop(struct dnn *, const struct dnn_plan *);
+
+/* A plan as cuDNN's text, for the same library and kind of device: the caller frees it;
+ * NULL: reason. */
+char *dnn_plan_text(struct dnn *, const struct dnn_plan *);
+/* From the text again, without choosing and compiling; one made before of the graph and
+ * how is taken, also by dnn_plan(). NULL: reason. */
+const struct dnn_plan *dnn_plan_read(struct dnn *, const struct dnn_graph *, const char *how,
+				     const char *text);
 
 /* Runs it on the stream. operand: by number, device pointers, those that the graph has. */
 int dnn_run(struct dnn *, const struct dnn_plan *, void *const operand[DNN_OPERANDS],

@@ -207,8 +207,7 @@ int fused_prepare(struct device *dev, struct program *p, int from, int to,
 	own->steps = to - from;
 	if (fused_describe(dev, p, v, o))
 		return fail("cuda: steps %d to %d: no such bracket here", from, to - 1);
-	o->plan = dnn_plan(dev->dnn, &o->graph, s->how);
-	if (!o->plan)
+	if (engine_choose(dev, &o->graph, s->how, NULL, NULL, &o->plan) || !o->plan)
 		return fail_add("cuda: steps %d to %d", from, to - 1);
 	for (int k = from; k < to; k++)
 		TRY(step_choose(&p->step[k], "cuda", dnn_plan_how(o->plan)));

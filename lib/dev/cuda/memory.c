@@ -7,6 +7,120 @@
 #include <assert.h>
 #include <stdlib.h>
 
+/* ---- pinned memory ---- */
+
+static void stage_close(struct stage *s)
+{
+	if (s->at)
+		cudaFreeHost(s->at);
+	if (s->done)
+		cudaEventDestroy(s->done);
+	*s = (struct stage){ 0 };
+}
+
+void stages_close(struct device *dev)
+{
+	for (int k = 0; k < STAGES; k++)
+		stage_close(&dev->stage[k]);
+	for (int k = 0; k < BACKEND_PLACES; k++)
+		stage_close(&dev->answer[k]);
+	for (int k = 0; k < LANDINGS; k++) {
+		struct landing *l = &dev->landing[k];
+
+		stage_close(&l->stage);
+		cudaFree(l->at);
+		if (l->taken)
+			cudaEventDestroy(l->taken);
+		*l = (struct landing){ 0 };
+	}
+}
+
+static int event_make(cudaEvent_t *event)
+{
+	return *event ? 0 : cuda_check(cudaEventCreateWithFlags(event, cudaEventDisableTiming),
+				       "event");
+}
+
+/* Waits till no copy uses it any more, and gives it room. */
+static int stage_ready(struct stage *s, size_t bytes)
+{
+	TRY(event_make(&s->done));
+	if (s->used)
+		TRY(cuda_check(cudaEventSynchronize(s->done), "copy"));
+	s->used = 0;
+	if (s->room >= bytes)
+		return 0;
+	if (s->at)
+		cudaFreeHost(s->at);
+	s->at = NULL;
+	s->room = 0;
+	TRY(cuda_check(cudaHostAlloc(&s->at, bytes, cudaHostAllocDefault), "pinned memory"));
+	s->room = bytes;
+	return 0;
+}
+
+/* More of them than a step puts values, so that none waits for the step before. */
+static struct stage *stage_take(struct device *dev, size_t bytes)
+{
+	struct stage *s = &dev->stage[dev->next_stage];
+
+	dev->next_stage = (dev->next_stage + 1) % STAGES;
+	return stage_ready(s, bytes) ? NULL : s;
+}
+
+static int stage_copy(struct stage *s, cudaStream_t stream, void *to, const void *from,
+		      size_t bytes, enum cudaMemcpyKind kind)
+{
+	TRY(cuda_check(cudaMemcpyAsync(to, from, bytes, kind, stream), "copy"));
+	s->used = 1;
+	return cuda_check(cudaEventRecord(s->done, stream), "copy");
+}
+
+static int stage_send(struct device *dev, struct stage *s, void *to, size_t bytes)
+{
+	return stage_copy(s, dev->stream, to, s->at, bytes, cudaMemcpyHostToDevice);
+}
+
+/* ---- landings: pixels arrive while the step before runs ---- */
+
+/* For a program that is bound. */
+static int landings_take(struct device *dev, const struct program *p)
+{
+	size_t bytes = p->pixels < 0 ? 0 : value_numbers(&p->value[p->pixels]);
+
+	for (int k = 0; k < LANDINGS; k++) {
+		struct landing *l = &dev->landing[k];
+
+		TRY(event_make(&l->taken));
+		if (l->room >= bytes)
+			continue;
+		cudaFree(l->at);
+		l->at = NULL;
+		l->room = 0;
+		TRY(cuda_check(cudaMalloc(&l->at, bytes), "memory"));
+		l->room = bytes;
+	}
+	return 0;
+}
+
+/* The value is written where the stream's work before reads it no more. */
+static int landing_put(struct device *dev, const struct value *v, void *to, const void *plain)
+{
+	struct landing *l = &dev->landing[dev->next_landing];
+	size_t bytes = value_numbers(v);
+
+	dev->next_landing = (dev->next_landing + 1) % LANDINGS;
+	TRY(stage_ready(&l->stage, bytes));
+	value_pack(v, l->stage.at, plain);
+	TRY(cuda_check(cudaStreamWaitEvent(dev->copies, l->taken, 0), "copy"));
+	TRY(stage_copy(&l->stage, dev->copies, l->at, l->stage.at, bytes,
+		       cudaMemcpyHostToDevice));
+	TRY(cuda_check(cudaStreamWaitEvent(dev->stream, l->stage.done, 0), "copy"));
+	TRY(cuda_check(cudaMemcpyAsync(to, l->at, bytes, cudaMemcpyDeviceToDevice, dev->stream),
+		       "copy"));
+	return cuda_check(cudaEventRecord(l->taken, dev->stream), "copy");
+}
+
 /* ---- bind ---- */
 
 static int arena_shared(int arena)
@@ -79,14 +193,16 @@ static int control_begin(const struct device *dev, struct bound *b)
 				     sizeof scale, cudaMemcpyHostToDevice), "control block");
 }
 
+/* With what landings take. */
 static int fits(const struct device *dev, const struct program *p)
 {
 	size_t available = 0, all = 0;
+	size_t land = p->pixels < 0 ? 0 : LANDINGS * value_numbers(&p->value[p->pixels]);
 	char where[24] = "cuda:";
 
 	where[5] = (char)('0' + dev->ordinal % 10);
 	TRY(cuda_check(cudaMemGetInfo(&available, &all), "memory"));
-	return program_fits(p, available, where);
+	return program_fits(p, available > land ? available - land : 0, where);
 }
 
 int cuda_bind(struct device *dev, struct program *p, struct program *shares)
@@ -97,6 +213,7 @@ int cuda_bind(struct device *dev, struct program *p, struct program *shares)
 
 	if (dev->ordinal < 0)
 		return fail("cuda: a device to look at: steps can be shown, but not be run");
+	engine_settle(dev);
 	TRY(cuda_check(cudaSetDevice(dev->ordinal), "device"));
 	if (shares) {
 		owner = memory_find(dev, shares);
@@ -119,6 +236,8 @@ int cuda_bind(struct device *dev, struct program *p, struct program *shares)
 		status = control_begin(dev, b);
 	if (!status)
 		status = update_place(b, p);
+	if (!status)
+		status = landings_take(dev, p);
 	/* the stream does not wait for the default one, which has cleared the memory */
 	if (!status)
 		status = cuda_check(cudaDeviceSynchronize(), "memory");
@@ -147,33 +266,12 @@ void memory_close(struct device *dev)
 
 /* ---- put, get ---- */
 
-/* Pinned memory that no copy reads any more; NULL: reason. */
-static struct stage *stage_take(struct device *dev, size_t bytes)
+/* Bytes of a value as they move; of the control block all. */
+static size_t moved_bytes(const struct value *v)
 {
-	struct stage *s = &dev->stage[dev->next_stage];
-
-	dev->next_stage = (dev->next_stage + 1) % STAGES;
-	if (s->used && cuda_check(cudaEventSynchronize(s->done), "copy"))
-		return NULL;
-	s->used = 0;
-	if (s->room >= bytes)
-		return s;
-	if (s->at)
-		cudaFreeHost(s->at);
-	s->at = NULL;
-	s->room = 0;
-	if (cuda_check(cudaHostAlloc(&s->at, bytes, cudaHostAllocDefault), "pinned memory"))
-		return NULL;
-	s->room = bytes;
-	return s;
-}
-
-static int stage_send(struct device *dev, struct stage *s, void *to, size_t bytes)
-{
-	TRY(cuda_check(cudaMemcpyAsync(to, s->at, bytes, cudaMemcpyHostToDevice, dev->stream),
-		       "copy"));
-	s->used = 1;
-	return cuda_check(cudaEventRecord(s->done, dev->stream), "copy");
+	return v->arena == ARENA_CONTROL ? sizeof(struct control) :
+	       value_bare(v) ? value_plain(v) * sizeof(float) :
+	       value_numbers(v) * dtype_bytes(v->lay.type);
 }
 
 /* The kernels cannot say which label was wrong. */
@@ -195,15 +293,15 @@ int cuda_put(struct device *dev, struct program *p, int value, const void *plain
 {
 	struct memory *m = host_memory(&dev->host, p);
 	const struct value *v = &p->value[value];
-	size_t bytes = v->arena == ARENA_CONTROL ? CONTROL_HOST :
-		       value_bare(v) ? value_plain(v) * sizeof(float) :
-		       value_numbers(v) * dtype_bytes(v->lay.type);
+	size_t bytes = v->arena == ARENA_CONTROL ? CONTROL_HOST : moved_bytes(v);
 	struct stage *s;
 
 	TRY(program_stored(p, value));
 	TRY(cuda_check(cudaSetDevice(dev->ordinal), "device"));
 	if (v->lay.type == DTYPE_I32)
 		TRY(labels_check(p, value, plain));
+	if (value == p->pixels)
+		return landing_put(dev, v, memory_at(m, value), plain);
 	s = stage_take(dev, bytes);
 	if (!s)
 		return -1;
@@ -214,26 +312,59 @@ int cuda_put(struct device *dev, struct program *p, int value, const void *plain
 	return stage_send(dev, s, memory_at(m, value), bytes);
 }
 
-int cuda_get(struct device *dev, struct program *p, int value, void *plain)
+/* Begins the copy of a value to pinned memory. */
+static int fetch(struct device *dev, const struct program *p, int value, struct stage *s)
 {
-	struct memory *m = host_memory(&dev->host, p);
-	const struct value *v = &p->value[value];
-	size_t bytes = v->arena == ARENA_CONTROL ? sizeof(struct control) :
-		       value_bare(v) ? value_plain(v) * sizeof(float) :
-		       value_numbers(v) * dtype_bytes(v->lay.type);
-	struct stage *s;
+	size_t bytes = moved_bytes(&p->value[value]);
 
 	TRY(program_stored(p, value));
+	TRY(cuda_check(cudaSetDevice(dev->ordinal), "device"));
+	TRY(stage_ready(s, bytes));
+	return stage_copy(s, dev->stream, s->at, memory_at(host_memory(&dev->host, p), value),
+			  bytes, cudaMemcpyDeviceToHost);
+}
+
+/* Ends it. */
+static int bring(struct device *dev, const struct value *v, struct stage *s, void *plain)
+{
+	TRY(cuda_check(cudaSetDevice(dev->ordinal), "device"));
+	TRY(cuda_check(cudaEventSynchronize(s->done), "a step failed on the device"));
+	if (v->arena == ARENA_CONTROL || value_bare(v))
+		memcpy(plain, s->at, moved_bytes(v));
+	else
+		value_unpack(v, s->at, plain);
+	return 0;
+}
+
+int cuda_get(struct device *dev, struct program *p, int value, void *plain)
+{
+	struct stage *s = &dev->stage[dev->next_stage];
+
+	dev->next_stage = (dev->next_stage + 1) % STAGES;
+	TRY(fetch(dev, p, value, s));
+	return bring(dev, &p->value[value], s, plain);
+}
+
+int cuda_ask(struct device *dev, struct program *p, int value, int place)
+{
+	return fetch(dev, p, value, &dev->answer[place]);
+}
+
+int cuda_answer(struct device *dev, struct program *p, int value, int place, void *plain)
+{
+	return bring(dev, &p->value[value], &dev->answer[place], plain);
+}
+
+int cuda_restore(struct device *dev, struct program *p, const struct control *c)
+{
+	struct memory *m = host_memory(&dev->host, p);
+	size_t bytes = sizeof *c - CONTROL_HOST;
+	struct stage *s;
+
 	TRY(cuda_check(cudaSetDevice(dev->ordinal), "device"));
 	s = stage_take(dev, bytes);
 	if (!s)
 		return -1;
-	TRY(cuda_check(cudaMemcpyAsync(s->at, memory_at(m, value), bytes, cudaMemcpyDeviceToHost,
-				       dev->stream), "copy"));
-	TRY(cuda_check(cudaStreamSynchronize(dev->stream), "a step failed on the device"));
-	if (v->arena == ARENA_CONTROL || value_bare(v))
-		memcpy(plain, s->at, bytes);
-	else
-		value_unpack(v, s->at, plain);
-	return 0;
+	memcpy(s->at, (const char *)c + CONTROL_HOST, bytes);
+	return stage_send(dev, s, m->arena[ARENA_CONTROL] + CONTROL_HOST, bytes);
 }

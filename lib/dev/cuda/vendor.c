@@ -1,12 +1,11 @@
 #include "dev/cuda/vendor.h"
 
 #include "base/fail.h"
+#include "dev/cuda/find.h"
 
 #include <dlfcn.h>
-#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Where the plug-in was built: the Makefile says. */
@@ -46,33 +45,6 @@ static const struct symbol nccl_symbols[] = {
 	{ NULL, 0 }
 };
 
-static void *open_in(const char *folder, const char *name)
-{
-	char path[PATH_MAX];
-
-	if (!*folder || (size_t)snprintf(path, sizeof path, "%s/%s", folder, name) >= sizeof path)
-		return NULL;
-	return dlopen(path, RTLD_NOW | RTLD_LOCAL);
-}
-
-static void *library(const char *name, const char *words)
-{
-	const char *given = getenv("MILLRACE_CUDA_LIBS");
-	void *handle = given ? open_in(given, name) : NULL;
-	char why[FAIL_MAX / 2];
-
-	if (!handle)
-		handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
-	if (handle)
-		return handle;
-	snprintf(why, sizeof why, "%s", dlerror());
-	handle = open_in(CUDA_LIBS, name);
-	if (!handle)
-		fail("cuda: %s: %s (MILLRACE_CUDA_LIBS may name the folder that holds it)",
-		     words, why);
-	return handle;
-}
-
 static int symbols_find(void *handle, const struct symbol *s, void *table)
 {
 	for (; s->name; s++) {
@@ -87,34 +59,46 @@ static int symbols_find(void *handle, const struct symbol *s, void *table)
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* Fills a table once; *state: whether it is. */
-static const void *table_of(int *state, const char *name, const char *words,
+/* Fills a table once; *open: the library, when it is. */
+static const void *table_of(void **open, const char *name, const char *words,
 			    const struct symbol *s, void *table)
 {
 	pthread_mutex_lock(&lock);
-	if (!*state) {
-		void *handle = library(name, words);
+	if (!*open) {
+		void *handle = library_open(name, words, CUDA_LIBS);
 
-		*state = handle && !symbols_find(handle, s, table);
+		if (handle && !symbols_find(handle, s, table))
+			*open = handle;
 	}
 	pthread_mutex_unlock(&lock);
-	return *state ? table : NULL;
+	return *open ? table : NULL;
 }
+
+static void *dnn;       /* the library, under lock */
 
 const struct vendor_dnn *vendor_dnn(void)
 {
 	static struct vendor_dnn table;
-	static int state;
 
-	return table_of(&state, "libcudnn.so.9", "cuDNN 9", dnn_symbols, &table);
+	return table_of(&dnn, "libcudnn.so.9", "cuDNN 9", dnn_symbols, &table);
 }
 
 const struct vendor_nccl *vendor_nccl(void)
 {
 	static struct vendor_nccl table;
-	static int state;
+	static void *nccl;
 
-	return table_of(&state, "libnccl.so.2", "NCCL 2", nccl_symbols, &table);
+	return table_of(&nccl, "libnccl.so.2", "NCCL 2", nccl_symbols, &table);
+}
+
+const char *vendor_dnn_path(void)
+{
+	const char *path;
+
+	pthread_mutex_lock(&lock);
+	path = library_path(dnn);
+	pthread_mutex_unlock(&lock);
+	return path;
 }
 
 int cuda_check(cudaError_t status, const char *what)

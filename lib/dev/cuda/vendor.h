@@ -1,8 +1,7 @@
 /*
  * NVIDIA's libraries, opened when the first device is: a machine without them gets an
- * ordinary error. Looked for in the folder that MILLRACE_CUDA_LIBS names, then where the
- * loader looks, then where the plug-in was built. Only the CUDA runtime is linked, and
- * statically; it finds the driver itself.
+ * ordinary error (dev/cuda/find.h: where they are looked for). Only the CUDA runtime is
+ * linked, and statically; it finds the driver itself.
  */
 #ifndef DEV_CUDA_VENDOR_H
 #define DEV_CUDA_VENDOR_H
@@ -47,6 +46,8 @@ struct vendor_nccl {
 /* Opens it the first time; NULL: reason, with the remedy. They stay open. */
 const struct vendor_dnn *vendor_dnn(void);
 const struct vendor_nccl *vendor_nccl(void);
+/* Where cuDNN was found; "" while it is not open. */
+const char *vendor_dnn_path(void);
 
 /* 0, or -1 with "what: the runtime's words". */
 int cuda_check(cudaError_t, const char *what);

@@ -188,6 +188,11 @@ static int ref_get(struct device *dev, struct program *p, int value, void *plain
 	return host_get(&dev->host, p, value, plain);
 }
 
+static int ref_restore(struct device *dev, struct program *p, const struct control *c)
+{
+	return host_restore(&dev->host, p, c);
+}
+
 static int run_step(struct device *dev, const struct memory *m, const struct step *s)
 {
 	int k;
@@ -255,5 +260,5 @@ static enum dtype ref_fastest(struct device *dev)
 const struct backend ref_backend = {
 	BACKEND_ABI, "ref", ref_open, ref_close, ref_target, ref_join, ref_bind, ref_put,
 	ref_get, ref_run, ref_wait, ref_describe, ref_explain, ref_limits,
-	ref_fastest
+	ref_fastest, ref_restore, NULL, NULL, NULL
 };
