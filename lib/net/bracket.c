@@ -154,3 +154,17 @@ const struct bracket *bracket_find(const struct program *p, int from, int to,
 	}
 	return NULL;
 }
+
+int bracket_spills(const struct program *p, const struct bracket_view *v)
+{
+	for (int k = 0; k < 2; k++)
+		if (v->affine[k] && value_stored(p, v->affine[k]->out[0]))
+			return 1;
+	if (v->act_dx)
+		return (v->act && value_stored(p, v->act->out[0])) ||
+		       (v->add && value_stored(p, v->add->out[0])) ||
+		       (v->bn_dx && value_stored(p, v->act_dx->out[0]));
+	if (v->mul)
+		return value_stored(p, v->mul->out[0]) || value_stored(p, v->pool_dx->out[0]);
+	return v->act && v->add && value_stored(p, v->add->out[0]);
+}

@@ -168,6 +168,10 @@ static inline int bracket_is_epilogue(const struct bracket_view *v)
 const struct bracket *bracket_find(const struct program *, int from, int to,
 				   struct bracket_view *view);
 
+/* Must it store what members hand on inside, where one pass over numbers does not? Of the
+ * brackets without a convolution. */
+int bracket_spills(const struct program *, const struct bracket_view *);
+
 /* Is a value stored? A backend's bracket writes those of its outputs that are. */
 static inline int value_stored(const struct program *p, int value)
 {

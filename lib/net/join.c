@@ -8,21 +8,25 @@
 
 /* ---- forward ---- */
 
+/* A bracket that wants the k-th of a sum's two operands first. */
+static int try_operand(struct pass *a, int k, int add, enum bracket_kind kind, const int *step)
+{
+	if (k)
+		operands_swap(a, add);
+	if (try_steps(a, kind, step))
+		return 1;
+	if (k)
+		operands_swap(a, add);
+	return 0;
+}
+
 /* A sum of two whose k-th operand `first` makes, then the activation (-1: none). */
 static int join_operand(struct pass *a, int k, int first, int add, int act,
 			const enum bracket_kind kind[2])
 {
 	const int steps[] = { first, add, act };
 
-	if (first < 0)
-		return 0;
-	if (k)
-		operands_swap(a, add);
-	if (try_steps(a, kind[act >= 0], steps))
-		return 1;
-	if (k)
-		operands_swap(a, add);
-	return 0;
+	return first >= 0 && try_operand(a, k, add, kind[act >= 0], steps);
 }
 
 /* affine, or two, before a sum of two, then the activation (-1: none). */
@@ -296,14 +300,10 @@ static void join_gate(struct pass *a, int add)
 		int steps[] = { maker_of(a, s->in[k], STEP_MUL, PART_BACKWARD),
 				maker_of(a, s->in[!k], STEP_AVGPOOL_DX, PART_BACKWARD), add };
 
-		if (steps[0] < 0 || steps[1] < 0 ||
-		    !is_gate(a->p, &a->p->step[steps[0]], &a->p->step[steps[1]]))
-			continue;
-		if (k)
-			operands_swap(a, add);
-		if (!try_steps(a, BRACKET_MUL_POOL_DX_ADD, steps) && k)
-			operands_swap(a, add);
-		return;
+		if (steps[0] >= 0 && steps[1] >= 0 &&
+		    is_gate(a->p, &a->p->step[steps[0]], &a->p->step[steps[1]]) &&
+		    try_operand(a, k, add, BRACKET_MUL_POOL_DX_ADD, steps))
+			return;
 	}
 }
 

@@ -352,11 +352,6 @@ uint64_t input_first(const struct input *in)
 	return in->first;
 }
 
-uint64_t input_stride(const struct input *in)
-{
-	return in->stride;
-}
-
 void input_close(struct input *in)
 {
 	if (!in)

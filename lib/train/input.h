@@ -86,9 +86,6 @@ int input_status(const struct input *);
 int input_left(const struct input *);
 /* After input_start(): where the first sample of the first batch stands. */
 uint64_t input_first(const struct input *);
-/* Positions from a sample to the next: 1, or N (above). */
-uint64_t input_stride(const struct input *);
-
 /* Where sample i of the batch's order stands in its arrays; and the position of what stands
  * in a place. */
 int batch_place(const struct batch *, int i);

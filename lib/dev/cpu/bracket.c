@@ -14,23 +14,6 @@ struct bracket_own {
 
 /* ---- which ones ---- */
 
-/* Values that members hand on inside and that a pass does not store. */
-static int hidden_stored(const struct program *p, const struct bracket_view *v)
-{
-	int k;
-
-	for (k = 0; k < 2; k++)
-		if (v->affine[k] && value_stored(p, v->affine[k]->out[0]))
-			return 1;
-	if (v->act_dx)
-		return (v->act && value_stored(p, v->act->out[0])) ||
-		       (v->add && value_stored(p, v->add->out[0])) ||
-		       (v->bn_dx && value_stored(p, v->act_dx->out[0]));
-	if (v->mul)
-		return value_stored(p, v->mul->out[0]) || value_stored(p, v->pool_dx->out[0]);
-	return v->act && v->add && value_stored(p, v->add->out[0]);
-}
-
 /* All full operands in one layout that the kernels can walk over. */
 static int alike(const struct device *dev, const struct program *p, const struct bracket_view *v,
 		 const struct value **first)
@@ -74,7 +57,7 @@ double cpu_cost(void *arg, const struct program *p, int from, int to)
 		return -1;
 	if (v.conv)
 		return bracket_is_epilogue(&v) && conv_bracket_fits(dev, p, from, &v) ? 0 : -1;
-	if (hidden_stored(p, &v) || !alike(dev, p, &v, &like))
+	if (bracket_spills(p, &v) || !alike(dev, p, &v, &like))
 		return -1;
 	/* what is read and written, at what memory gives */
 	for (from_outside = from; from_outside < to; from_outside++) {
@@ -197,12 +180,14 @@ int bracket_prepare(struct device *dev, struct program *p, int from, int to)
 	struct bracket_own *own;
 	int k;
 
-	if (bracket_find(p, from, to, &v) && v.conv) {
+	if (!bracket_find(p, from, to, &v))
+		return fail("cpu: steps %d to %d: no such bracket", from, to - 1);
+	if (v.conv) {
 		for (k = from + 1; k < to; k++)
 			TRY(step_choose(&p->step[k], "cpu", "own"));
 		return conv_bracket_prepare(dev, p, from, &v);
 	}
-	if (!bracket_find(p, from, to, &v) || !alike(dev, p, &v, &like) || hidden_stored(p, &v))
+	if (!alike(dev, p, &v, &like) || bracket_spills(p, &v))
 		return fail("cpu: steps %d to %d: no such bracket here", from, to - 1);
 	for (k = from; k < to; k++)
 		TRY(step_choose(&p->step[k], "cpu", "own"));

@@ -13,21 +13,6 @@ struct bracket_own {
 
 /* ---- which ones ---- */
 
-/* Values that members hand on inside and that a pass does not store. */
-static int hidden_stored(const struct program *p, const struct bracket_view *v)
-{
-	for (int k = 0; k < 2; k++)
-		if (v->affine[k] && value_stored(p, v->affine[k]->out[0]))
-			return 1;
-	if (v->act_dx)
-		return (v->act && value_stored(p, v->act->out[0])) ||
-		       (v->add && value_stored(p, v->add->out[0])) ||
-		       (v->bn_dx && value_stored(p, v->act_dx->out[0]));
-	if (v->mul)
-		return value_stored(p, v->mul->out[0]) || value_stored(p, v->pool_dx->out[0]);
-	return v->act && v->add && value_stored(p, v->add->out[0]);
-}
-
 /* All full operands alike, and as kernels walk over them. */
 static const struct value *alike(const struct device *dev, const struct program *p,
 				 const struct bracket_view *v)
@@ -72,7 +57,7 @@ static const struct value *bracket_like(const struct device *dev, const struct p
 					int from, int to, struct bracket_view *v)
 {
 	if (!bracket_find(p, from, to, v) || (v->conv && !bracket_is_epilogue(v)) ||
-	    hidden_stored(p, v))
+	    bracket_spills(p, v))
 		return NULL;
 	if ((v->act && act_code(v->act) == ACT_NONE) ||
 	    (v->act_dx && act_code(v->act_dx) == ACT_NONE))
