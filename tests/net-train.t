@@ -1,7 +1,7 @@
 #!/bin/sh
 # Training: the run's folder, log, options, resuming bit for bit, signals, failures.
 . "${0%/*}/lib.sh"
-plan 76
+plan 77
 
 # 1,000 digits; 48 does not divide them. A network with batch norm and dropout.
 tfrec-pack -q --from-tar "$ROOT/examples/digits.tar" --under test -o set --shards 2 || exit 1
@@ -160,6 +160,11 @@ check 'every step once: shares make 100 %, calls are those of the program, longe
 	 END { exit !(good == 2 && !bad) }' profile"
 
 # ---- rewrites ----
+printf 'input 28 28 1\nnet = a: [maxpool 4 | conv 3 16 | bn | relu | conv 3 16 | bn | relu | linear classes]\n' >deep.net
+check 'what backward makes again is the same to the last bit' \
+	"net-cat --steps -d cpu -b 48 --set classes=10 deep.net | grep -q 'conv_dw .* again t4,' &&
+	$t -o again6 deep.net <two.mrb && $t --without remat -o kept6 deep.net <two.mrb &&
+	ckpt-cat --diff again6/last.safetensors kept6/last.safetensors"
 check_status 2 'a rewrite that there is not' "$t --without fusion -o fusion small.net <two.mrb"
 said 'with its option' "--without: no rewrite 'fusion'"
 check 'left out, the log says so' \

@@ -2,7 +2,7 @@
 # The list of steps that net-cat shows: the reference device's to the letter, the
 # CPU's by what is in it (its kernels depend on the machine).
 . "${0%/*}/lib.sh"
-plan 22
+plan 23
 golden=$TESTS/golden/program
 net=$golden/block.net
 
@@ -19,10 +19,10 @@ check_status 1 'a network that does not end in one pixel is refused' \
 	'net-cat --steps -d ref --set classes=10 wide.net'
 said 'with its line' 'line 3: b.conv: the network ends in 4x4x10'
 check_status 1 'an unknown rewrite is refused' "net-cat --steps -d ref --without fusion '$net'"
-said 'with those there are' "no rewrite 'fusion' \(pointwise, gradient, recompute, epilogue, fold, stats, prologue, skip, sums, winograd, all\)"
+said 'with those there are' "no rewrite 'fusion' \(pointwise, gradient, recompute, epilogue, fold, stats, prologue, skip, sums, remat, winograd, all\)"
 
 if [ ! -e "$BIN/millrace-cpu.so" ]; then
-	skip 14 'no plug-in for the CPU'
+	skip 15 'no plug-in for the CPU'
 	exit 0
 fi
 check 'the CPU takes a projected block whole' \
@@ -39,11 +39,16 @@ check 'also such whose slope is not in their result: it is not stored' \
 	! grep -q '  v2' cpu"
 net-cat --steps -d cpu -b 2 "$net" >cpu
 check 'and sums a gradient, masks it and makes both sums in one' \
-	"grep -q 'B  .add act_dx bn_sums bn_sums. .* dz18,dt12.2,t12,u9,m10,u7,m8>dz11,' cpu"
+	"grep -q 'B  .add act_dx bn_sums bn_sums. .* dz18,dt12.2,again t12,u9,m10,u7,m8>dz11,' cpu"
+check 'what backward can make again is not kept' \
+	"net-cat --steps --memory -d cpu -b 8 resnet18 >again &&
+	grep -q 'B  .affine act. .* u60,ab61>again t62 ' again && grep -q 'B  conv_dw .* again t62,du63>dw63 ' again &&
+	net-cat --steps --memory -d cpu -b 8 --without remat resnet18 >kept && ! grep -q again kept &&
+	awk '\$1 == \"activations\" { m[FILENAME] = \$2 + 0 } END { exit m[\"again\"] < 0.85 * m[\"kept\"] ? 0 : 1 }' again kept"
 check 'weights are packed for kernels' "grep -q ' P  pack .* packed@' cpu"
 check 'without recompute y is read' \
 	"net-cat --steps -d cpu -b 2 --without recompute '$net' >cpu &&
-	grep -q 'B  .act_dx bn_sums. .* dt6,t6,u4,m5>s5,dg5,db5 ' cpu && ! grep -q 'act act_dx' cpu"
+	grep -q 'B  .act_dx bn_sums. .* dt6,again t6,u4,m5>s5,dg5,db5 ' cpu && ! grep -q 'act act_dx' cpu"
 check 'without all rewrites there are no brackets' \
 	"net-cat --steps -d cpu -b 2 --without all '$net' >cpu && ! grep -q '\[' cpu"
 net-cat --steps -d cpu -b 2 --evaluation "$net" >cpu

@@ -136,6 +136,9 @@ enum bracket_kind {
  *   prologue    affine and act before convolutions
  *   skip        a sum of a residual and its activation before a convolution
  *   sums        the mask and the sums of batch norm behind a convolution's gradient
+ * and those that are no brackets: fold (fold.c), winograd (a backend's), and
+ *   remat       forward steps copied into backward, where what they made is made again
+ *               instead of kept (remat.c)
  */
 struct bracket {
 	enum bracket_kind kind;

@@ -315,14 +315,15 @@ int rewrites_check(const char *list)
 		int known;
 
 		snprintf(word, sizeof word, "%.*s", (int)(n < 31 ? n : 31), list);
-		/* no brackets, but rewrites all the same: a backend's, and fold.c's */
+		/* no brackets, but rewrites all the same: a backend's, fold.c's, remat.c's */
 		known = strcmp(word, "all") == 0 || strcmp(word, "winograd") == 0 ||
-			strcmp(word, "fold") == 0;
+			strcmp(word, "fold") == 0 || strcmp(word, "remat") == 0;
 		for (int i = 0; i < BRACKET_KINDS; i++)
 			known |= strcmp(word, bracket_table[i].rewrite) == 0;
 		if (!known)
 			return fail("no rewrite '%s' (pointwise, gradient, recompute, epilogue, "
-				    "fold, stats, prologue, skip, sums, winograd, all)", word);
+				    "fold, stats, prologue, skip, sums, remat, winograd, all)",
+				    word);
 		list += n + (list[n] == ',');
 	}
 	return 0;
@@ -369,6 +370,7 @@ int build_brackets(struct build *b)
 	r = pass_init(&a, b);
 	if (!r) {
 		join_all(&a);
+		remat_all(&a);
 		if (!b->failed)
 			r = pass_reorder(&a);
 	}

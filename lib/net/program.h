@@ -230,6 +230,9 @@ struct target {
 	/* Releases a step's own; called for every step, also one that was not prepared
 	 * (own is NULL). NULL: nothing to release. */
 	void (*release)(void *dev, struct program *, int step);
+	/* Whether memory is dearer than one more pass over an activation: those that backward
+	 * can make again from what is kept anyway are not kept ("remat" of bracket.h). */
+	int remat;
 };
 
 struct program_options {

@@ -90,7 +90,8 @@ static int can_stand(const struct pass *a, const struct trial *t, int key)
 }
 
 /* Where: forward as late as possible, so that results come when they are wanted;
- * backward as early, so that gradients do. 0 or -1: nowhere. */
+ * backward as early, so that gradients do; copies alone where the anchor is already.
+ * 0 or -1: nowhere. */
 static int find_anchor(const struct pass *a, struct trial *t)
 {
 	int forward = t->step[t->row->steps - 1].part == PART_FORWARD;
@@ -107,7 +108,7 @@ static int find_anchor(const struct pass *a, struct trial *t)
 				best = k;
 		}
 		if (best < 0)
-			return -1;
+			return round == 0 && can_stand(a, t, t->anchor) ? 0 : -1;
 		tried[best] = 1;
 		t->anchor = a->key[t->member[best]];
 		if (can_stand(a, t, t->anchor))
@@ -167,7 +168,7 @@ double trial_cost(struct pass *a, struct trial *t)
 void trial_commit(struct pass *a, const struct trial *t)
 {
 	struct program *p = a->p;
-	int bracket = p->brackets++;
+	int bracket = t->row->steps > 1 ? p->brackets++ : -1;
 
 	for (int k = 0; k < t->row->steps; k++) {
 		int at = t->member[k];
@@ -273,7 +274,7 @@ int maker_of(const struct pass *a, int value, enum step_kind kind, enum part par
 
 /* ---- the list ---- */
 
-struct place { int key, inside, step; };
+struct place { int key, bracket, inside, step; };
 
 static int place_order(const void *x, const void *y)
 {
@@ -281,7 +282,9 @@ static int place_order(const void *x, const void *y)
 
 	if (l->key != r->key)
 		return l->key < r->key ? -1 : 1;
-	return l->inside - r->inside;
+	if (l->bracket != r->bracket)
+		return l->bracket - r->bracket;
+	return l->inside != r->inside ? l->inside - r->inside : l->step - r->step;
 }
 
 int pass_reorder(struct pass *a)
@@ -297,7 +300,7 @@ int pass_reorder(struct pass *a)
 		return fail("program: out of memory");
 	}
 	for (int i = 0; i < p->steps; i++)
-		at[i] = (struct place){ a->key[i], a->inside[i], i };
+		at[i] = (struct place){ a->key[i], p->step[i].bracket, a->inside[i], i };
 	qsort(at, (size_t)p->steps, sizeof *at, place_order);
 	for (int i = 0; i < p->steps; i++) {
 		list[i] = p->step[at[i].step];
@@ -320,13 +323,14 @@ int pass_init(struct pass *a, struct build *b)
 	struct program *p = b->p;
 	size_t values = (size_t)p->values, steps = (size_t)p->steps + BRACKET_STEPS;
 
-	/* Copies of a pair, or for a convolution, and their results. */
+	/* Copies of a pair, for a convolution, or of a step of forward, and their results. */
 	for (int i = 0; i < p->steps; i++) {
 		enum step_kind kind = p->step[i].kind;
 		int copies = kind == STEP_ACT_DX ? 3 : kind == STEP_CONV || kind == STEP_CONV_DW;
+		int again = p->step[i].part == PART_FORWARD;
 
-		values += (size_t)copies * BRACKET_STEPS;
-		steps += (size_t)copies * BRACKET_STEPS;
+		values += (size_t)(copies * BRACKET_STEPS + again);
+		steps += (size_t)(copies * BRACKET_STEPS + again);
 	}
 	a->b = b;
 	a->p = p;
@@ -342,7 +346,7 @@ int pass_init(struct pass *a, struct build *b)
 	TRY(program_reserve(p, (int)values, (int)steps));
 	for (int i = 0; i < p->steps; i++) {
 		reader_link(a, i);
-		a->key[i] = i;
+		a->key[i] = 2 * i;
 	}
 	return 0;
 }

@@ -1,7 +1,7 @@
 /*
- * The pass that draws brackets, in three files: trial.c tries and makes one bracket and
- * puts the list in order; join.c knows which to try, join_conv.c those with convolutions.
- * Private to lib/net.
+ * The pass that draws brackets, in four files: trial.c tries and makes one bracket and
+ * puts the list in order; join.c knows which to try, join_conv.c those with convolutions;
+ * remat.c copies what is better made again than kept. Private to lib/net.
  */
 #ifndef NET_TRIAL_H
 #define NET_TRIAL_H
@@ -10,9 +10,10 @@
 #include "net/program_build.h"
 
 /*
- * The list is put into its order only at the end. Until then each step has a key, its
- * place in the old order; members of a bracket take over the key of one of them, the
- * anchor, and are told apart by their place inside.
+ * The list is put into its order only at the end. Until then each step has a key, twice
+ * its place in the old order (copies for a step stand one before it); members of a
+ * bracket take over the key of one of them, the anchor, and are told apart by their place
+ * inside.
  */
 struct pass {
 	struct build *b;
@@ -30,7 +31,7 @@ struct trial {
 	const struct bracket *row;
 	int member[BRACKET_STEPS];      /* the step it is; -1: a copy */
 	struct step step[BRACKET_STEPS];
-	int anchor;                     /* key */
+	int anchor;                     /* key; set where all members are copies */
 	int hidden[BRACKET_STEPS], hides;       /* values that are not stored */
 };
 
@@ -87,6 +88,11 @@ int join_prologue(struct pass *, int affine, int act);
 /* A sum and its activation into one of the convolutions that read the result. */
 int join_skip(struct pass *, int add, int act);
 int join_stats(struct pass *, int conv);
+
+/* ---- remat.c ---- */
+
+/* After all brackets are made. */
+void remat_all(struct pass *);
 
 /* bracket.c: do these steps make this row, links and all? */
 int bracket_is(const struct bracket *, const struct step *);

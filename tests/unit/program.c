@@ -314,6 +314,73 @@ static void brackets_are_drawn(void **state)
 	graph_free(g);
 }
 
+/* The step that makes a value. */
+static int maker(const struct program *p, int value)
+{
+	for (int i = 0; i < p->steps; i++)
+		for (int k = 0; k < p->step[i].outs; k++)
+			if (p->step[i].out[k] == value)
+				return i;
+	return -1;
+}
+
+/* Convolutions' gradients of weights that read what backward made just before. */
+static int reads_again(const struct program *p)
+{
+	int n = 0;
+
+	for (int i = p->begin[PART_BACKWARD]; i < p->begin[PART_BACKWARD + 1]; i++)
+		if (p->step[i].kind == STEP_CONV_DW)
+			n += p->step[maker(p, p->step[i].in[0])].part == PART_BACKWARD;
+	return n;
+}
+
+static void activations_are_made_again(void **state)
+{
+	struct graph *g = net_of(resnet_net, "depth=50", "classes=10");
+	struct fake f = { .brackets = ~FAKE_CONVS, .remat = 1 };
+	struct program_options o = options_of(1, 2);
+	struct program *p = checked(g, &o, &f);
+	size_t work = p->arena[ARENA_WORK];
+
+	(void)state;
+	/* two inside each block, and sums whose skip is kept: the first of each stage, as it
+	 * has none, and every other one behind it; three of them have a projection that reads
+	 * them too. What the stem's activation gave is read by a pool alone. */
+	assert_int_equal(count_brackets(p, BRACKET_AFFINE_ACT), 33 + 32);
+	assert_int_equal(count_brackets(p, BRACKET_AFFINE_AFFINE_ADD_ACT), 4 + 4);
+	assert_int_equal(count_brackets(p, BRACKET_AFFINE_ADD_ACT), 12 + 4);
+	assert_int_equal(reads_again(p), 32 + 8 + 1);
+	program_free(p);
+
+	o.without = "remat";
+	p = checked(g, &o, &f);
+	assert_int_equal(reads_again(p), 0);
+	assert_true(work < 0.75 * (double)p->arena[ARENA_WORK]);
+	program_free(p);
+
+	o.without = NULL;
+	/* three multiply-adds a number, and nine: not worth another pass */
+	g = net_of("input 8 8 3\nnet = a: [conv 3 64 | bn | relu | conv 3 64 groups=64 | bn | relu\n"
+		   "     | conv 1 3 | avgpool | linear classes]\n", NULL, "classes=10");
+	f.brackets = ~FAKE_CONVS;
+	p = checked(g, &o, &f);
+	assert_int_equal(reads_again(p), 0);
+	program_free(p);
+	graph_free(g);
+
+	/* without brackets an activation alone, where its slope is found from what it read */
+	g = net_of("input 8 8 3\nnet = a: [conv 3 64 | bn | swish | conv 1 64 | avgpool\n"
+		   "     | linear classes]\n", NULL, "classes=10");
+	f.brackets = 0;
+	p = checked(g, &o, &f);
+	assert_int_equal(reads_again(p), 1);
+	assert_int_equal(count_steps(p, STEP_ACT, PART_BACKWARD), 1);
+	assert_int_equal(p->brackets, 0);
+	program_free(p);
+	graph_free(g);
+}
+
 /* Activations that only convolutions read are stored nowhere. */
 static int stored_acts(const struct program *p)
 {
@@ -644,6 +711,7 @@ int main(void)
 		cmocka_unit_test(gradients_are_sums),
 		cmocka_unit_test(input_has_no_gradient),
 		cmocka_unit_test(brackets_are_drawn),
+		cmocka_unit_test(activations_are_made_again),
 		cmocka_unit_test(convolutions_are_joined),
 		cmocka_unit_test(layouts_are_joined),
 		cmocka_unit_test(update_walks_segments),

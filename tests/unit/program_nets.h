@@ -173,6 +173,7 @@ struct fake {
 	int brackets;           /* takes brackets; a mask of 1 << enum bracket_kind */
 	int slow;               /* those with convolutions take as long as their parts */
 	int packs, works;       /* packs weights; asks for workspaces */
+	int remat;
 	int asked, prepared;
 };
 
@@ -260,7 +261,8 @@ static void fake_release(void *dev, struct program *p, int step)
 
 static inline struct target fake_target(struct fake *f)
 {
-	struct target t = { f, "fake", fake_layout, fake_cost, fake_prepare, fake_release };
+	struct target t = { f, "fake", fake_layout, fake_cost, fake_prepare, fake_release,
+			    f->remat };
 
 	return t;
 }

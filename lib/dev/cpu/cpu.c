@@ -245,7 +245,8 @@ static void cpu_release(void *arg, struct program *p, int step)
 
 static struct target cpu_target(struct device *dev)
 {
-	return (struct target){ dev, "cpu", cpu_layout, cpu_cost, cpu_prepare, cpu_release };
+	return (struct target){ dev, "cpu", cpu_layout, cpu_cost, cpu_prepare, cpu_release,
+				1 };
 }
 
 /* ---- memory ---- */

@@ -291,7 +291,8 @@ static int cuda_prepare(void *arg, struct program *p, int step)
 
 static struct target cuda_target(struct device *dev)
 {
-	return (struct target){ dev, "cuda", cuda_layout, cuda_cost, cuda_prepare, NULL };
+	return (struct target){ dev, "cuda", cuda_layout, cuda_cost, cuda_prepare, NULL,
+				0 };
 }
 
 /* ---- run ---- */

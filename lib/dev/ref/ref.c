@@ -156,7 +156,8 @@ static void ref_close(struct device *dev)
 
 static struct target ref_target(struct device *dev)
 {
-	return (struct target){ dev, "ref", ref_layout, ref_cost, ref_prepare, ref_release };
+	return (struct target){ dev, "ref", ref_layout, ref_cost, ref_prepare, ref_release,
+				0 };
 }
 
 static int ref_join(struct device **devs, int count, struct world *world)
