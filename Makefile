@@ -179,7 +179,7 @@ $(BUILD)/bench/%: tests/bench/%.c $(BUILD)/lib.a
 EMULATED := $(BUILD)/emulated/millrace-cuda.so
 EMULATED_FLAGS := $(CUDA_FLAGS) -Itests/cuda -O1 -g -fPIC -pthread $(SANITIZE)
 EMULATED_OBJECTS := $(patsubst lib/dev/cuda/%.c,$(BUILD)/emulated/%.o, \
-	$(filter-out %/dnn.c %/vendor.c,$(wildcard lib/dev/cuda/*.c)))
+	$(filter-out %/dnn.c %/dnn_graph.c %/vendor.c,$(wildcard lib/dev/cuda/*.c)))
 .PHONY: emulated check-gpu
 emulated: $(EMULATED)
 $(BUILD)/emulated/%.o: lib/dev/cuda/%.c

@@ -1,7 +1,7 @@
 /*
  * Convolutions by cuDNN 9's graph API, alone and with what is fused to them. All of its
- * descriptors are made in dnn.c. Tensors are NHWC, filters KRSC (output channel, row,
- * column, input channel of the group), packed.
+ * descriptors are made in dnn.c (engines, plans) and dnn_graph.c (graphs). Tensors are
+ * NHWC, filters KRSC (output channel, row, column, input channel of the group), packed.
  *
  * A graph is described by its numbers; a plan is a graph with an engine chosen for it.
  * Plans can be made for a device that is not there, by its properties: so tests see that
