@@ -159,6 +159,19 @@ struct wino_side {
 	size_t point;           /* numbers from point to point */
 };
 
+/*
+ * A tile: the pixel where it begins, which padding may hold, and its outputs down and
+ * across, 1 .. 4. With fewer than 4 it has fewer points (kernel_wino_tile.h); the others
+ * are neither written nor read.
+ */
+struct wino_tile { int y, x, rows, cols; };
+
+/* Whether tiles with so many outputs on an axis have point i there. */
+static inline int wino_has(int outputs, int i)
+{
+	return i <= outputs || i == WINO_IN - 1;
+}
+
 /* c[row][vectors] = (c +) sum over inner of a[row] b[vectors], at one point. */
 struct wino_product {
 	const float *a, *b;
@@ -222,12 +235,14 @@ struct kernels {
 	void (*depthwise)(const struct depthwise_pass *);
 	void (*depthwise_dx)(const struct depthwise_pass *);
 	void (*depthwise_dw)(const struct depthwise_pass *);
-	/* All channels of the tile that begins at pixel (y, x), which padding may hold: its
-	 * points, those of a gradient of outputs, and back from the points. */
-	void (*wino_in)(const struct wino_side *, const void *sample, int y, int x, float *points);
-	void (*wino_dy)(const struct wino_side *, const void *sample, int y, int x, float *points);
+	/* All channels of a tile: the points of the inputs that it reads, those of a
+	 * gradient of its outputs, and its outputs from the points. */
+	void (*wino_in)(const struct wino_side *, const void *sample, const struct wino_tile *,
+			float *points);
+	void (*wino_dy)(const struct wino_side *, const void *sample, const struct wino_tile *,
+			float *points);
 	void (*wino_out)(const struct wino_side *, const float *points,
-			 const struct wino_after *, int y, int x, void *sample);
+			 const struct wino_after *, const struct wino_tile *, void *sample);
 	void (*wino_product)(const struct wino_product *);
 	void (*wino_weights)(const struct wino_filters *, const float *w, float *points);
 	void (*wino_dw)(const struct wino_filters *, const float *points, float *dw);

@@ -38,6 +38,7 @@ struct wino_own {
 	struct wino_side from, to;      /* of gradients of weights: x and dy */
 	int before[2];                  /* padding above and left of what is read */
 	int tiles[2];                   /* down and across a sample */
+	int last[2];                    /* outputs of the last of them, 1 .. 4 */
 	size_t count;                   /* tiles of the batch */
 	size_t run;                     /* tiles whose points are made at a time */
 	size_t inner;                   /* channels summed over */
@@ -75,25 +76,81 @@ static char *sample_at(const struct wino_job *j, const struct value *v, const ch
 			      dtype_bytes(v->lay.type);
 }
 
-struct tile { int n, y, x; };
+/* A tile of a sample. */
+struct tile { int n; struct wino_tile at; };
 
 static struct tile tile_of(const struct wino_own *own, size_t i)
 {
 	size_t across = (size_t)own->tiles[1], all = across * (size_t)own->tiles[0];
-	struct tile t = { (int)(i / all), (int)(i % all / across) * WINO_OUT,
-			  (int)(i % across) * WINO_OUT };
+	int y = (int)(i % all / across), x = (int)(i % across);
+	struct tile t = { (int)(i / all), { y * WINO_OUT, x * WINO_OUT, WINO_OUT, WINO_OUT } };
 
+	if (y + 1 == own->tiles[0])
+		t.at.rows = own->last[0];
+	if (x + 1 == own->tiles[1])
+		t.at.cols = own->last[1];
 	return t;
 }
 
-/* Tile i of the side that is read, from a vector of channels on. */
-static void tile_in(const struct wino_job *j, const struct wino_side *side, size_t vector,
-		    size_t i, float *points)
-{
-	struct tile t = tile_of(j->own, i);
+/*
+ * A run of tiles, in the order: with too few columns, whole, with too few rows, with too
+ * few of both; first[i] is where the i-th kind begins. So the tiles that have a point lie
+ * beside one another, whichever it is.
+ */
+enum { KINDS = 4 };
 
-	j->k->wino_in(side, sample_at(j, j->from, j->x, t.n, vector), t.y - j->own->before[0],
-		      t.x - j->own->before[1], points);
+struct run {
+	struct tile tile[RUN_MOST];
+	size_t first[KINDS + 1];
+};
+
+static int kind_of(const struct tile *t)
+{
+	int rows = t->at.rows < WINO_OUT, cols = t->at.cols < WINO_OUT;
+
+	return rows ? 2 + cols : 1 - cols;
+}
+
+/* Tiles first .. last - 1. */
+static void run_make(const struct wino_own *own, size_t first, size_t last, struct run *run)
+{
+	size_t next[KINDS] = { 0 }, i;
+
+	for (i = first; i < last; i++) {
+		struct tile t = tile_of(own, i);
+
+		next[kind_of(&t)]++;
+	}
+	run->first[0] = 0;
+	for (i = 0; i < KINDS; i++) {
+		run->first[i + 1] = run->first[i] + next[i];
+		next[i] = run->first[i];
+	}
+	for (i = first; i < last; i++) {
+		struct tile t = tile_of(own, i);
+
+		run->tile[next[kind_of(&t)]++] = t;
+	}
+}
+
+/* How many tiles have a point, and the first of them. */
+static size_t run_have(const struct wino_own *own, const struct run *run, int point, size_t *first)
+{
+	int y = wino_has(own->last[0], point / WINO_IN), x = wino_has(own->last[1], point % WINO_IN);
+
+	*first = run->first[x ? 0 : 1];
+	return run->first[!y ? 2 : x ? 4 : 3] - *first;
+}
+
+/* The side that is read of a tile, from a vector of channels on. */
+static void tile_in(const struct wino_job *j, const struct wino_side *side, size_t vector,
+		    const struct tile *t, float *points)
+{
+	struct wino_tile at = t->at;
+
+	at.y -= j->own->before[0];
+	at.x -= j->own->before[1];
+	j->k->wino_in(side, sample_at(j, j->from, j->x, t->n, vector), &at, points);
 }
 
 /* ---- outputs and gradients of inputs ---- */
@@ -102,32 +159,32 @@ static void piece(void *context, size_t i)
 {
 	const struct wino_job *j = context;
 	const struct wino_own *own = j->own;
-	size_t first = i * own->run, last = first + own->run, t, p;
+	size_t first = i * own->run, last = first + own->run, t;
 	size_t from = side_row(j->dev, &own->from), to = side_row(j->dev, &own->to);
 	float *v = j->work + (size_t)thread_of() * own->scratch;
 	float *m = v + WINO_POINTS * own->from.point;
 	struct wino_product f = { .a_row = from, .a_inner = 1, .c_row = to,
 				  .inner = own->inner, .vectors = own->to.vectors };
+	struct run run;
 
-	if (last > own->count)
-		last = own->count;
-	for (t = first; t < last; t++)
-		tile_in(j, &own->from, 0, t, v + (t - first) * from);
-	f.rows = last - first;
-	for (p = 0; p < WINO_POINTS; p++) {
-		f.a = v + p * own->from.point;
-		f.b = j->w + p * own->inner * to;
-		f.c = m + p * own->to.point;
+	run_make(own, first, last < own->count ? last : own->count, &run);
+	for (t = 0; t < run.first[KINDS]; t++)
+		tile_in(j, &own->from, 0, &run.tile[t], v + t * from);
+	for (int p = 0; p < WINO_POINTS; p++) {
+		f.rows = run_have(own, &run, p, &t);
+		f.a = v + (size_t)p * own->from.point + t * from;
+		f.b = j->w + (size_t)p * own->inner * to;
+		f.c = m + (size_t)p * own->to.point + t * to;
 		j->dev->k->wino_product(&f);
 	}
-	for (t = first; t < last; t++) {
-		struct tile at = tile_of(own, t);
+	for (t = 0; t < run.first[KINDS]; t++) {
+		const struct tile *at = &run.tile[t];
 		struct wino_after after = j->after;
 
 		if (after.add)
-			after.add = sample_at(j, j->to, after.add, at.n, 0);
-		j->k->wino_out(&own->to, m + (t - first) * to, &after, at.y, at.x,
-			       sample_at(j, j->to, j->y, at.n, 0));
+			after.add = sample_at(j, j->to, after.add, at->n, 0);
+		j->k->wino_out(&own->to, m + t * to, &after, &at->at,
+			       sample_at(j, j->to, j->y, at->n, 0));
 	}
 }
 
@@ -203,23 +260,24 @@ static void filters_back(const struct wino_job *j, size_t first, size_t last, si
 				   j->dw + (k * own->inner + c) * 9);
 }
 
-/* The products of the tiles whose points are v and w, added to a share's. */
-static void products_add(const struct wino_job *j, const struct block *b, size_t tiles, int begin,
-			 const float *v, const float *w)
+/* The products of a run whose points are v and w, added to a share's. */
+static void products_add(const struct wino_job *j, const struct block *b, const struct run *run,
+			 int begin, const float *v, const float *w)
 {
 	const struct wino_own *own = j->own;
 	size_t width = (size_t)j->dev->k->width, to = side_row(j->dev, &own->to);
-	size_t c = b->vector[0] * width, channels = side_row(j->dev, &b->side[0]);
+	size_t c = b->vector[0] * width, channels = side_row(j->dev, &b->side[0]), t;
 	float *sum = j->sums + b->share * own->sum + c * to + b->vector[1] * width;
 	struct wino_product f = { .a_row = 1, .a_inner = channels,
 				  .b_inner = side_row(j->dev, &b->side[1]), .c_row = to,
-				  .inner = tiles, .vectors = b->side[1].vectors, .add = !begin };
+				  .vectors = b->side[1].vectors, .add = !begin };
 
 	f.rows = own->inner - c < channels ? own->inner - c : channels;
-	for (size_t p = 0; p < WINO_POINTS; p++) {
-		f.a = v + p * own->from.point;
-		f.b = w + p * own->to.point;
-		f.c = sum + p * own->sum_point;
+	for (int p = 0; p < WINO_POINTS; p++) {
+		f.inner = run_have(own, run, p, &t);
+		f.a = v + (size_t)p * own->from.point + t * f.a_inner;
+		f.b = w + (size_t)p * own->to.point + t * f.b_inner;
+		f.c = sum + (size_t)p * own->sum_point;
 		j->dev->k->wino_product(&f);
 	}
 }
@@ -233,19 +291,21 @@ static void dw_piece(void *context, size_t i)
 	size_t row[2] = { side_row(j->dev, &b.side[0]), side_row(j->dev, &b.side[1]) };
 	float *v = j->work + (size_t)thread_of() * own->scratch;
 	float *w = v + WINO_POINTS * own->from.point;
+	struct run run;
 
 	if (end > own->count)
 		end = own->count;
 	for (first = start; first < end; first = last) {
 		last = end - first < own->run ? end : first + own->run;
-		for (t = first; t < last; t++) {
-			struct tile at = tile_of(own, t);
+		run_make(own, first, last, &run);
+		for (t = 0; t < last - first; t++) {
+			const struct tile *at = &run.tile[t];
 
-			tile_in(j, &b.side[0], b.vector[0], t, v + (t - first) * row[0]);
-			j->k->wino_dy(&b.side[1], sample_at(j, j->to, j->y, at.n, b.vector[1]),
-				      at.y, at.x, w + (t - first) * row[1]);
+			tile_in(j, &b.side[0], b.vector[0], at, v + t * row[0]);
+			j->k->wino_dy(&b.side[1], sample_at(j, j->to, j->y, at->n, b.vector[1]),
+				      &at->at, w + t * row[1]);
 		}
-		products_add(j, &b, last - first, first == start, v, w);
+		products_add(j, &b, &run, first == start, v, w);
 	}
 	/* of the only share: while they are near */
 	for (t = 0; own->shares == 1 && t < (size_t)b.side[1].vectors; t++) {
@@ -413,6 +473,8 @@ int wino_prepare(struct device *dev, const struct conv_step *c)
 		own->before[i] = dx ? 2 - c->conv.before[i] : c->conv.before[i];
 	own->tiles[0] = (to->h + WINO_OUT - 1) / WINO_OUT;
 	own->tiles[1] = (to->w + WINO_OUT - 1) / WINO_OUT;
+	own->last[0] = to->h - (own->tiles[0] - 1) * WINO_OUT;
+	own->last[1] = to->w - (own->tiles[1] - 1) * WINO_OUT;
 	own->count = (size_t)to->n * (size_t)own->tiles[0] * (size_t)own->tiles[1];
 	own->run = dw ? RUN_DW : run_of(own->count, (size_t)dev->threads);
 	own->inner = (size_t)from->c;
