@@ -3,9 +3,11 @@
  * a tile of 4x4 outputs takes 36 products for each pair of channels in place of 144.
  *
  * Outputs and gradients of inputs: a piece is a run of tiles, whose points are made,
- * multiplied by those of the filters (from a PACK step) and turned back on one thread,
- * in its own room. Each sum is taken in the order of channels, so that results do not
- * depend on the runs.
+ * multiplied by those of the filters and turned back on one thread, in its own room. Each
+ * sum is taken in the order of channels, so that results do not depend on the runs. The
+ * filters' points, four times as large as the filters, come from a PACK step in
+ * evaluation, which makes them once for all batches; in training, where each step has
+ * other filters, a step makes them from the master in its workspace.
  *
  * Gradients of weights: a piece is a share of the tiles for a block of both sides'
  * channels, as large as the caches near a core hold, and adds the products at each
@@ -44,6 +46,8 @@ struct wino_own {
 	size_t inner;                   /* channels summed over */
 	size_t scratch;                 /* numbers a thread */
 	struct epilogue after;
+	struct pack_attr pack;          /* the filters' points that the step makes itself: */
+	size_t packed;                  /* numbers of them, or 0 */
 	/* gradients of weights: */
 	size_t shares, share;           /* of the tiles; how many tiles each has */
 	size_t blocks[2], part[2];      /* of x's and dy's channels; vectors of each */
@@ -201,20 +205,27 @@ static struct wino_job job_of(struct device *dev, const struct memory *m, const 
 
 static int wino_run(struct device *dev, const struct memory *m, const struct step *s)
 {
-	const struct epilogue *after = &((const struct wino_own *)s->own)->after;
+	const struct wino_own *own = s->own;
+	const struct epilogue *after = &own->after;
 	struct wino_job j = job_of(dev, m, s, s->in[0], after->y);
 	const float *bias = s->kind == STEP_CONV ? memory_at(m, step_in(s, 2)) : NULL;
 
 	j.w = memory_at(m, s->in[1]);
+	if (own->packed) {
+		float *points = j.work + (size_t)dev->threads * own->scratch;
+
+		wino_pack(dev, &own->pack, j.w, points);
+		j.w = points;
+	}
 	j.after = (struct wino_after){ NULL, memory_at(m, after->add), after->act };
 	if (bias) {
-		float *padded = j.work + (size_t)dev->threads * j.own->scratch;
+		float *padded = j.work + (size_t)dev->threads * own->scratch + own->packed;
 
 		memset(padded, 0, (size_t)j.to->lay.pad * sizeof *padded);
 		memcpy(padded, bias, (size_t)j.to->c * sizeof *padded);
 		j.after.bias = padded;
 	}
-	each(dev, (j.own->count + j.own->run - 1) / j.own->run, piece, &j);
+	each(dev, (own->count + own->run - 1) / own->run, piece, &j);
 	return 0;
 }
 
@@ -388,7 +399,8 @@ void wino_pack(struct device *dev, const struct pack_attr *a, const float *w, fl
 	     pack_piece, &j);
 }
 
-static int pack_add(const struct conv_step *c, const struct value *to)
+/* By the step itself in training, else by a PACK step. */
+static int pack_add(const struct conv_step *c, const struct value *to, struct wino_own *own)
 {
 	struct pack_attr a;
 	char key[48];
@@ -398,6 +410,11 @@ static int pack_add(const struct conv_step *c, const struct value *to)
 	a.direction = c->direction;
 	a.to_pad = to->lay.pad;
 	a.conv = c->conv;
+	if (c->p->options.training) {
+		own->pack = a;
+		own->packed = wino_pack_bytes(&a) / sizeof(float);
+		return 0;
+	}
 	snprintf(key, sizeof key, "wino4x3:%d:%d", (int)c->direction, a.to_pad);
 	return program_pack(c->p, (int)(c->s - c->p->step), 1, key, wino_pack_bytes(&a), &a,
 			    sizeof a);
@@ -487,8 +504,8 @@ int wino_prepare(struct device *dev, const struct conv_step *c)
 		c->s->work = ((size_t)dev->threads * own->scratch + own->shares * own->sum) *
 			     sizeof(float);
 	} else {
-		TRY(pack_add(c, to));
-		c->s->work = ((size_t)dev->threads * own->scratch +
+		TRY(pack_add(c, to, own));
+		c->s->work = ((size_t)dev->threads * own->scratch + own->packed +
 			      (c->conv.bias ? (size_t)to->lay.pad : 0)) * sizeof(float);
 	}
 	TRY(step_choose(c->s, "cpu", "wino4x3"));
