@@ -187,10 +187,14 @@ struct wino_product {
  * that is written to, each or NULL; act: one that makes 0 of 0. */
 struct wino_after { const float *bias; const void *add; int act; };
 
-/* A vector of 3x3 filters, `lane` numbers from one to the next. */
+/* Vectors of 3x3 filters: `lane` numbers from lane to lane, from vector to vector `next`
+ * of the filters and `points` of their points. */
 struct wino_filters {
+	int count;
+	size_t next, points;
 	size_t lane, point;
 	int lanes;              /* fewer than the width in the last vector */
+	int end;                /* nothing may be read behind the last filter */
 	int turned;             /* by half a turn, for gradients of inputs */
 	int stream;             /* all points are too many to be found in a cache again */
 	int shares;             /* of a gradient: sums to be added, `share` numbers apart */

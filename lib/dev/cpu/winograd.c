@@ -260,15 +260,17 @@ static void filters_back(const struct wino_job *j, size_t first, size_t last, si
 {
 	const struct wino_own *own = j->own;
 	size_t width = (size_t)j->dev->k->width, k = vector * width, left = (size_t)j->to->c - k;
-	struct wino_filters f = { .lane = own->inner * 9, .point = own->sum_point,
+	struct wino_filters f = { .next = 9, .points = side_row(j->dev, &own->to),
+				  .lane = own->inner * 9, .point = own->sum_point,
 				  .shares = (int)own->shares, .share = own->sum };
 
-	if (k >= (size_t)j->to->c)
+	if (last > own->inner)
+		last = own->inner;
+	if (k >= (size_t)j->to->c || first >= last)
 		return;
+	f.count = (int)(last - first);
 	f.lanes = (int)(left < width ? left : width);
-	for (size_t c = first; c < last && c < own->inner; c++)
-		j->dev->k->wino_dw(&f, j->sums + c * side_row(j->dev, &own->to) + k,
-				   j->dw + (k * own->inner + c) * 9);
+	j->dev->k->wino_dw(&f, j->sums + first * f.points + k, j->dw + k * f.lane + first * 9);
 }
 
 /* The products of a run whose points are v and w, added to a share's. */
@@ -374,21 +376,22 @@ static void pack_piece(void *context, size_t i)
 	size_t width = (size_t)j->dev->k->width, panel = (size_t)j->dev->k->wino_panel;
 	size_t vectors = (size_t)j->a->to_pad / width, inner = inner_of(j->a);
 	size_t vector = i % vectors, at = i / vectors * CHANNELS, start = vector / panel * panel;
-	size_t cols = vectors - start < panel ? vectors - start : panel, end = at + CHANNELS;
+	size_t cols = vectors - start < panel ? vectors - start : panel;
+	size_t count = inner - at < CHANNELS ? inner - at : CHANNELS;
 	int forward = j->a->direction == DNN_FORWARD, to_c = forward ? c->out_c : c->in_c;
-	size_t lane = (size_t)(forward ? c->in_c : 1) * 9;
-	size_t next = (size_t)(forward ? 1 : c->in_c) * 9;
 	int lanes = to_c - (int)(vector * width);
-	struct wino_filters f = { .lane = lane, .point = inner * (size_t)j->a->to_pad,
+	size_t in_row = (size_t)c->in_c * 9;
+	struct wino_filters f = { .count = (int)count, .next = forward ? 9 : in_row,
+				  .points = cols * width, .lane = forward ? in_row : 9,
+				  .point = inner * (size_t)j->a->to_pad,
 				  .lanes = lanes < 0 ? 0 : lanes, .turned = !forward,
+				  .end = at + count == inner && lanes <= (int)width,
 				  .stream = wino_pack_bytes(j->a) >= STREAMED };
 
 	if ((size_t)f.lanes > width)
 		f.lanes = (int)width;
-	for (; at < end && at < inner; at++)
-		j->dev->k->wino_weights(&f, j->w + vector * width * lane + at * next,
-					j->points + (start * inner + at * cols + vector - start) *
-						    width);
+	j->dev->k->wino_weights(&f, j->w + vector * width * f.lane + at * f.next,
+				j->points + (start * inner + at * cols + vector - start) * width);
 }
 
 void wino_pack(struct device *dev, const struct pack_attr *a, const float *w, float *packed)
