@@ -254,7 +254,8 @@ INLINE void wino_write(const struct wino_side *f, const float *m, const struct w
 				       add ? add + (ptrdiff_t)i * f->w * f->block : NULL,
 				       (size_t)f->block, after->act);
 			for (int k = 0; k < cols; k++)
-				store(pixel + ((ptrdiff_t)i * f->w + k) * f->block, out[k]);
+				store_past(pixel + ((ptrdiff_t)i * f->w + k) * f->block, out[k],
+					   after->stream);
 		}
 	}
 }
@@ -266,4 +267,6 @@ static void wino_out(const struct wino_side *f, const float *m, const struct win
 		wino_write(f, m, after, at, sample, at->rows, at->cols);
 	else
 		wino_write(f, m, after, at, sample, WINO_OUT, WINO_OUT);
+	if (after->stream && after->last)
+		STREAM_END();
 }

@@ -185,7 +185,13 @@ struct wino_product {
 
 /* What is written of sums: act(sum + bias + add); bias over channels, add as the sample
  * that is written to, each or NULL; act: one that makes 0 of 0. */
-struct wino_after { const float *bias; const void *add; int act; };
+struct wino_after {
+	const float *bias;
+	const void *add;
+	int act;
+	int stream;             /* what is written is too large to be found in a cache again */
+	int last;               /* of the tiles that a thread writes before others read them */
+};
 
 /* Vectors of 3x3 filters: `lane` numbers from lane to lane, from vector to vector `next`
  * of the filters and `points` of their points. */

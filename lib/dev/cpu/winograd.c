@@ -140,7 +140,8 @@ static void run_make(const struct wino_own *own, size_t first, size_t last, stru
 /* How many tiles have a point, and the first of them. */
 static size_t run_have(const struct wino_own *own, const struct run *run, int point, size_t *first)
 {
-	int y = wino_has(own->last[0], point / WINO_IN), x = wino_has(own->last[1], point % WINO_IN);
+	int y = wino_has(own->last[0], point / WINO_IN);
+	int x = wino_has(own->last[1], point % WINO_IN);
 
 	*first = run->first[x ? 0 : 1];
 	return run->first[!y ? 2 : x ? 4 : 3] - *first;
@@ -187,6 +188,7 @@ static void piece(void *context, size_t i)
 
 		if (after.add)
 			after.add = sample_at(j, j->to, after.add, at->n, 0);
+		after.last = t + 1 == run.first[KINDS];
 		j->k->wino_out(&own->to, m + t * to, &after, &at->at,
 			       sample_at(j, j->to, j->y, at->n, 0));
 	}
@@ -217,7 +219,8 @@ static int wino_run(struct device *dev, const struct memory *m, const struct ste
 		wino_pack(dev, &own->pack, j.w, points);
 		j.w = points;
 	}
-	j.after = (struct wino_after){ NULL, memory_at(m, after->add), after->act };
+	j.after = (struct wino_after){ .add = memory_at(m, after->add), .act = after->act,
+				       .stream = value_streams(j.to) };
 	if (bias) {
 		float *padded = j.work + (size_t)dev->threads * own->scratch + own->packed;
 
