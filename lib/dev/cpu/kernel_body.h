@@ -4,6 +4,7 @@
  *     FMA(a, b, c)      a b + c of vectors
  *     STREAM(p, v)      store past the caches, p aligned to a vector
  *     STREAM_END()      makes such stores seen by other threads
+ *     ZIP_LOW(a, b)     a[0], b[0], a[1], b[1], ...; ZIP_HIGH: of the upper halves
  *     PERMUTE(v, i)     lane l becomes lane i[l] of v
  *     WIDEN(p)          bytes from p on as integers
  *     NARROW(p, v)      integers 0 .. 255 to bytes from p on

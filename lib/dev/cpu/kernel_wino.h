@@ -104,60 +104,117 @@ INLINE void wino_gt(const vec *u, vec *g)
 	g[2] = sum + sum2 * (1.0f / 6) + u[5];
 }
 
-INLINE void weights_as(const struct wino_filters *f, const float *w, float *u, const int lanes)
+/* Row i of v becomes column i: each round brings the next bit of the row into the lane. */
+INLINE void transpose(vec *v)
 {
-	vec g[3], t[3][WINO_IN], column[WINO_IN];
+	for (int n = 1; n < WIDTH; n *= 2) {
+		vec t[WIDTH];
 
-	for (int i = 0; i < 3; i++) {
-		for (int k = 0; k < 3; k++) {
-			const int tap = f->turned ? 8 - (3 * i + k) : 3 * i + k;
-			vec one = { 0 };
-
-			for (int l = 0; l < lanes; l++)
-				one[l] = w[(size_t)l * f->lane + (size_t)tap];
-			g[k] = one;
+		for (int i = 0; i < WIDTH / 2; i++) {
+			t[2 * i] = ZIP_LOW(v[i], v[i + WIDTH / 2]);
+			t[2 * i + 1] = ZIP_HIGH(v[i], v[i + WIDTH / 2]);
 		}
-		wino_g(g, t[i]);
+		for (int i = 0; i < WIDTH; i++)
+			v[i] = t[i];
 	}
-	for (int k = 0; k < WINO_IN; k++) {
-		for (int i = 0; i < 3; i++)
-			g[i] = t[i][k];
-		wino_g(g, column);
-		for (int i = 0; i < WINO_IN; i++)
-			store_past(u + (size_t)(i * WINO_IN + k) * f->point, column[i], f->stream);
+}
+
+/* The taps of a vector of filters, one by one; or where all lanes have one, and numbers
+ * behind the last may be read, by vectors. */
+INLINE void taps_one(const struct wino_filters *f, const float *w, vec *tap)
+{
+	for (int i = 0; i < 9; i++) {
+		vec one = { 0 };
+
+		for (int l = 0; l < f->lanes; l++)
+			one[l] = w[(size_t)l * f->lane + (size_t)i];
+		tap[i] = one;
+	}
+}
+
+INLINE void taps_all(const struct wino_filters *f, const float *w, vec *tap)
+{
+	for (int i = 0; i < 9; i += WIDTH) {
+		vec v[WIDTH];
+
+		for (int l = 0; l < WIDTH; l++)
+			v[l] = *(const vec_any *)(w + (size_t)l * f->lane + i);
+		transpose(v);
+		for (int k = 0; k < WIDTH && i + k < 9; k++)
+			tap[i + k] = v[k];
+	}
+}
+
+static void wino_weights(const struct wino_filters *f, const float *w, float *u)
+{
+	for (int n = 1; n <= f->count; n++, w += f->next, u += f->points) {
+		vec tap[9], g[3], t[3][WINO_IN], column[WINO_IN];
+
+		if (f->lanes == WIDTH && !(f->end && n == f->count))
+			taps_all(f, w, tap);
+		else
+			taps_one(f, w, tap);
+		for (int i = 0; i < 3; i++) {
+			for (int k = 0; k < 3; k++)
+				g[k] = tap[f->turned ? 8 - (3 * i + k) : 3 * i + k];
+			wino_g(g, t[i]);
+		}
+		for (int k = 0; k < WINO_IN; k++) {
+			for (int i = 0; i < 3; i++)
+				g[i] = t[i][k];
+			wino_g(g, column);
+			for (int i = 0; i < WINO_IN; i++)
+				store_past(u + (size_t)(i * WINO_IN + k) * f->point, column[i],
+					   f->stream);
+		}
 	}
 	if (f->stream)
 		STREAM_END();
 }
 
-static void wino_weights(const struct wino_filters *f, const float *w, float *u)
+/* The filters of all lanes from their taps. */
+INLINE void taps_put(const struct wino_filters *f, const vec *tap, float *w)
 {
-	if (f->lanes == WIDTH)
-		weights_as(f, w, u, WIDTH);
-	else
-		weights_as(f, w, u, f->lanes);
+	for (int i = 0; i < 9; i += WIDTH) {
+		const int some = 9 - i < WIDTH ? 9 - i : WIDTH;
+		vec v[WIDTH];
+
+		for (int k = 0; k < WIDTH; k++)
+			v[k] = k < some ? tap[i + k] : (vec){ 0 };
+		transpose(v);
+		for (int l = 0; l < WIDTH; l++)
+			memcpy(w + (size_t)l * f->lane + i, &v[l], (size_t)some * sizeof *w);
+	}
 }
+
+/* Filters whose points are asked for before they are read. */
+enum { WINO_AHEAD = 2 };
 
 static void wino_dw(const struct wino_filters *f, const float *u, float *dw)
 {
-	vec row[WINO_IN], g[3], t[3][WINO_IN];
+	for (int n = 0; n < f->count; n++, u += f->points, dw += f->next) {
+		vec row[WINO_IN], g[3], t[3][WINO_IN], tap[9];
 
-	for (int k = 0; k < WINO_IN; k++) {
-		for (int i = 0; i < WINO_IN; i++) {
-			const float *from = u + (size_t)(i * WINO_IN + k) * f->point;
+		for (int k = 0; k < WINO_IN; k++) {
+			for (int i = 0; i < WINO_IN; i++) {
+				const float *from = u + (size_t)(i * WINO_IN + k) * f->point;
 
-			row[i] = get(from);
-			for (int n = 1; n < f->shares; n++)
-				row[i] += get(from + (size_t)n * f->share);
+				__builtin_prefetch(from + WINO_AHEAD * f->points);
+				row[i] = get(from);
+				for (int s = 1; s < f->shares; s++)
+					row[i] += get(from + (size_t)s * f->share);
+			}
+			wino_gt(row, g);
+			for (int i = 0; i < 3; i++)
+				t[i][k] = g[i];
 		}
-		wino_gt(row, g);
 		for (int i = 0; i < 3; i++)
-			t[i][k] = g[i];
-	}
-	for (int i = 0; i < 3; i++) {
-		wino_gt(t[i], g);
-		for (int k = 0; k < 3; k++)
-			for (int l = 0; l < f->lanes; l++)
-				dw[(size_t)l * f->lane + (size_t)(3 * i + k)] = g[k][l];
+			wino_gt(t[i], tap + 3 * i);
+		if (f->lanes == WIDTH)
+			taps_put(f, tap, dw);
+		else
+			for (int i = 0; i < 9; i++)
+				for (int l = 0; l < f->lanes; l++)
+					dw[(size_t)l * f->lane + (size_t)i] = tap[i][l];
 	}
 }

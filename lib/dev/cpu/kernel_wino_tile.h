@@ -2,10 +2,15 @@
  * Part of kernel_body.h and of the kernels of bf16: Winograd's transforms of tiles,
  * F(4x4, 3x3) with the points 0, 1, -1, 2, -2 and infinity (Lavin and Gray 2016, "Fast
  * algorithms for convolutional neural networks", section 4.3).
+ *
+ * A tile with r < 4 outputs on an axis has the points of F(r, 3) there: the first r + 1
+ * and infinity. The filters' points are those of F(4, 3) all the same, which the ones of
+ * F(r, 3) are a constant off: the product over the points b that are left out of (a - b)
+ * at point a, by which B^T is multiplied here.
  */
 
-/* Six inputs: B^T. */
-INLINE void wino_b(const vec *d, vec *t)
+/* Inputs of a tile with 4, 3, 2 and 1 outputs: B^T. */
+INLINE void wino_b4(const vec *d, vec *t)
 {
 	const vec even = d[4] - 4 * d[2], odd = d[3] - 4 * d[1];
 	const vec half = d[4] - d[2], other = 2 * (d[3] - d[1]);
@@ -18,8 +23,51 @@ INLINE void wino_b(const vec *d, vec *t)
 	t[5] = 4 * d[1] - 5 * d[3] + d[5];
 }
 
-/* Four gradients of outputs: A. */
-INLINE void wino_a(const vec *y, vec *t)
+INLINE void wino_b3(const vec *d, vec *t)
+{
+	const vec odd = 2 * (d[1] - d[3]);
+
+	t[0] = 4 * (d[0] - d[2]) - odd;
+	t[1] = 3 * (d[3] - d[2]) - 6 * d[1];
+	t[2] = 2 * d[1] - 3 * d[2] + d[3];
+	t[3] = 4 * (d[3] - d[1]);
+	t[5] = d[4] - d[2] + odd;
+}
+
+INLINE void wino_b2(const vec *d, vec *t)
+{
+	t[0] = 4 * (d[0] - d[2]);
+	t[1] = -3 * (d[1] + d[2]);
+	t[2] = 3 * (d[1] - d[2]);
+	t[5] = d[3] - d[1];
+}
+
+INLINE void wino_b1(const vec *d, vec *t)
+{
+	t[0] = 4 * (d[0] - d[1]);
+	t[1] = -6 * d[1];
+	t[5] = d[2] - d[1];
+}
+
+INLINE void wino_b(const vec *d, vec *t, int outputs)
+{
+	switch (outputs) {
+	case 4:
+		wino_b4(d, t);
+		break;
+	case 3:
+		wino_b3(d, t);
+		break;
+	case 2:
+		wino_b2(d, t);
+		break;
+	default:
+		wino_b1(d, t);
+	}
+}
+
+/* As many gradients of outputs: A. */
+INLINE void wino_a4(const vec *y, vec *t)
 {
 	const vec even = y[0] + y[2], odd = y[1] + y[3];
 	const vec half = y[0] + 4 * y[2], other = 2 * y[1] + 8 * y[3];
@@ -32,8 +80,44 @@ INLINE void wino_a(const vec *y, vec *t)
 	t[5] = y[3];
 }
 
-/* Six points to four outputs: A^T. */
-INLINE void wino_at(const vec *m, vec *y)
+INLINE void wino_a3(const vec *y, vec *t)
+{
+	const vec even = y[0] + y[2];
+
+	t[0] = y[0];
+	t[1] = even + y[1];
+	t[2] = even - y[1];
+	t[3] = y[0] + 2 * y[1] + 4 * y[2];
+	t[5] = y[2];
+}
+
+INLINE void wino_a2(const vec *y, vec *t)
+{
+	t[0] = y[0];
+	t[1] = y[0] + y[1];
+	t[2] = y[0] - y[1];
+	t[5] = y[1];
+}
+
+INLINE void wino_a(const vec *y, vec *t, int outputs)
+{
+	switch (outputs) {
+	case 4:
+		wino_a4(y, t);
+		break;
+	case 3:
+		wino_a3(y, t);
+		break;
+	case 2:
+		wino_a2(y, t);
+		break;
+	default:
+		t[0] = t[1] = t[5] = y[0];
+	}
+}
+
+/* Points to as many outputs: A^T. */
+INLINE void wino_at4(const vec *m, vec *y)
 {
 	const vec sum = m[1] + m[2], apart = m[1] - m[2];
 	const vec sum2 = m[3] + m[4], apart2 = m[3] - m[4];
@@ -42,6 +126,38 @@ INLINE void wino_at(const vec *m, vec *y)
 	y[1] = apart + 2 * apart2;
 	y[2] = sum + 4 * sum2;
 	y[3] = apart + 8 * apart2 + m[5];
+}
+
+INLINE void wino_at3(const vec *m, vec *y)
+{
+	const vec sum = m[1] + m[2];
+
+	y[0] = m[0] + sum + m[3];
+	y[1] = m[1] - m[2] + 2 * m[3];
+	y[2] = sum + 4 * m[3] + m[5];
+}
+
+INLINE void wino_at2(const vec *m, vec *y)
+{
+	y[0] = m[0] + m[1] + m[2];
+	y[1] = m[1] - m[2] + m[5];
+}
+
+INLINE void wino_at(const vec *m, vec *y, int outputs)
+{
+	switch (outputs) {
+	case 4:
+		wino_at4(m, y);
+		break;
+	case 3:
+		wino_at3(m, y);
+		break;
+	case 2:
+		wino_at2(m, y);
+		break;
+	default:
+		y[0] = m[0] + m[1] + m[5];
+	}
 }
 
 /* The first number of vector j at pixel (y, x); it need not be inside. */
@@ -53,95 +169,104 @@ INLINE ptrdiff_t wino_pixel(const struct wino_side *f, int j, int y, int x)
 	       ((ptrdiff_t)y * f->w + x) * f->block;
 }
 
-/* size x size pixels from (y, x) on, zero where there are none; by rows, then by columns. */
-INLINE void wino_read(const struct wino_side *f, const num *sample, int y, int x, float *v,
-		      const int size, const int inside_all,
-		      void (*const transform)(const vec *, vec *))
+/*
+ * The points of a tile of rows x cols outputs, from its pixels and those of the `halo`
+ * rows and columns behind, zero where there are none; by rows, then by columns.
+ */
+INLINE void wino_read(const struct wino_side *f, const num *sample, const struct wino_tile *at,
+		      float *v, const int rows, const int cols, const int halo,
+		      const int inside_all, void (*const transform)(const vec *, vec *, int))
 {
 	for (int j = 0; j < f->vectors; j++, v += WIDTH) {
-		const num *pixel = sample + wino_pixel(f, j, y, x);
-		vec row[WINO_IN], column[WINO_IN], t[WINO_IN][WINO_IN];
+		const num *pixel = sample + wino_pixel(f, j, at->y, at->x);
+		vec row[WINO_IN], column[WINO_IN] = { 0 }, t[WINO_IN][WINO_IN];
 
-		for (int i = 0; i < size; i++) {
-			for (int k = 0; k < size; k++) {
-				const ptrdiff_t at = ((ptrdiff_t)i * f->w + k) * f->block;
+		for (int i = 0; i < rows + halo; i++) {
+			for (int k = 0; k < cols + halo; k++) {
+				const ptrdiff_t from = ((ptrdiff_t)i * f->w + k) * f->block;
 
-				row[k] = inside_all || ((unsigned)(y + i) < (unsigned)f->h &&
-							(unsigned)(x + k) < (unsigned)f->w) ?
-					 load(pixel + at) : (vec){ 0 };
+				row[k] = inside_all ||
+					 ((unsigned)(at->y + i) < (unsigned)f->h &&
+					  (unsigned)(at->x + k) < (unsigned)f->w) ?
+					 load(pixel + from) : (vec){ 0 };
 			}
-			transform(row, t[i]);
+			transform(row, t[i], cols);
 		}
 		for (int k = 0; k < WINO_IN; k++) {
-			for (int i = 0; i < size; i++)
+			if (!wino_has(cols, k))
+				continue;
+			for (int i = 0; i < rows + halo; i++)
 				row[i] = t[i][k];
-			transform(row, column);
+			transform(row, column, rows);
 			for (int i = 0; i < WINO_IN; i++)
-				set(v + (size_t)(i * WINO_IN + k) * f->point, column[i]);
+				if (wino_has(rows, i))
+					set(v + (size_t)(i * WINO_IN + k) * f->point, column[i]);
 		}
 	}
 }
 
-INLINE int wino_inside(const struct wino_side *f, int y, int x, int size)
+static void wino_in(const struct wino_side *f, const void *sample, const struct wino_tile *at,
+		    float *v)
 {
-	return y >= 0 && x >= 0 && y + size <= f->h && x + size <= f->w;
+	if (at->rows < WINO_OUT || at->cols < WINO_OUT)
+		wino_read(f, sample, at, v, at->rows, at->cols, 2, 0, wino_b);
+	else if (at->y < 0 || at->x < 0 || at->y + WINO_IN > f->h || at->x + WINO_IN > f->w)
+		wino_read(f, sample, at, v, WINO_OUT, WINO_OUT, 2, 0, wino_b);
+	else
+		wino_read(f, sample, at, v, WINO_OUT, WINO_OUT, 2, 1, wino_b);
 }
 
-static void wino_in(const struct wino_side *f, const void *sample, int y, int x, float *v)
+static void wino_dy(const struct wino_side *f, const void *sample, const struct wino_tile *at,
+		    float *v)
 {
-	if (wino_inside(f, y, x, WINO_IN))
-		wino_read(f, sample, y, x, v, WINO_IN, 1, wino_b);
+	if (at->rows < WINO_OUT || at->cols < WINO_OUT)
+		wino_read(f, sample, at, v, at->rows, at->cols, 0, 1, wino_a);
 	else
-		wino_read(f, sample, y, x, v, WINO_IN, 0, wino_b);
-}
-
-static void wino_dy(const struct wino_side *f, const void *sample, int y, int x, float *v)
-{
-	if (wino_inside(f, y, x, WINO_OUT))
-		wino_read(f, sample, y, x, v, WINO_OUT, 1, wino_a);
-	else
-		wino_read(f, sample, y, x, v, WINO_OUT, 0, wino_a);
+		wino_read(f, sample, at, v, WINO_OUT, WINO_OUT, 0, 1, wino_a);
 }
 
 INLINE void wino_write(const struct wino_side *f, const float *m, const struct wino_after *after,
-		       int y, int x, num *sample, const int inside_all)
+		       const struct wino_tile *at, num *sample, const int rows, const int cols)
 {
 	for (int j = 0; j < f->vectors; j++, m += WIDTH) {
-		const ptrdiff_t place = wino_pixel(f, j, y, x);
+		const ptrdiff_t place = wino_pixel(f, j, at->y, at->x);
 		num *pixel = sample + place;
 		const num *add = after->add ? (const num *)after->add + place : NULL;
 		const vec start = after->bias ? get(after->bias + j * WIDTH) : (vec){ 0 };
-		vec row[WINO_IN], out[WINO_OUT], t[WINO_OUT][WINO_IN];
+		vec row[WINO_IN], out[WINO_OUT] = { 0 }, t[WINO_OUT][WINO_IN];
 
 		for (int k = 0; k < WINO_IN; k++) {
+			if (!wino_has(cols, k))
+				continue;
 			for (int i = 0; i < WINO_IN; i++)
-				row[i] = get(m + (size_t)(i * WINO_IN + k) * f->point);
-			wino_at(row, out);
-			for (int i = 0; i < WINO_OUT; i++)
+				if (wino_has(rows, i))
+					row[i] = get(m + (size_t)(i * WINO_IN + k) * f->point);
+			wino_at(row, out, rows);
+			for (int i = 0; i < rows; i++)
 				t[i][k] = out[i];
 		}
-		for (int i = 0; i < WINO_OUT; i++) {
-			if (!inside_all && y + i >= f->h)
-				break;
-			wino_at(t[i], out);
-			for (int k = 0; k < WINO_OUT; k++)
+		for (int i = 0; i < rows; i++) {
+			wino_at(t[i], out, cols);
+			for (int k = 0; k < cols; k++)
 				out[k] += start;
 			if (after->add || after->act)
-				finish(out, WINO_OUT, x + WINO_OUT <= f->w ? WINO_OUT : f->w - x,
+				finish(out, WINO_OUT, cols,
 				       add ? add + (ptrdiff_t)i * f->w * f->block : NULL,
 				       (size_t)f->block, after->act);
-			for (int k = 0; k < WINO_OUT; k++)
-				if (inside_all || x + k < f->w)
-					store(pixel + ((ptrdiff_t)i * f->w + k) * f->block, out[k]);
+			for (int k = 0; k < cols; k++)
+				store_past(pixel + ((ptrdiff_t)i * f->w + k) * f->block, out[k],
+					   after->stream);
 		}
 	}
 }
 
 static void wino_out(const struct wino_side *f, const float *m, const struct wino_after *after,
-		     int y, int x, void *sample)
+		     const struct wino_tile *at, void *sample)
 {
-	if (wino_inside(f, y, x, WINO_OUT))
-		wino_write(f, m, after, y, x, sample, 1);
+	if (at->rows < WINO_OUT || at->cols < WINO_OUT)
+		wino_write(f, m, after, at, sample, at->rows, at->cols);
 	else
-		wino_write(f, m, after, y, x, sample, 0);
+		wino_write(f, m, after, at, sample, WINO_OUT, WINO_OUT);
+	if (after->stream && after->last)
+		STREAM_END();
 }

@@ -159,6 +159,19 @@ struct wino_side {
 	size_t point;           /* numbers from point to point */
 };
 
+/*
+ * A tile: the pixel where it begins, which padding may hold, and its outputs down and
+ * across, 1 .. 4. With fewer than 4 it has fewer points (kernel_wino_tile.h); the others
+ * are neither written nor read.
+ */
+struct wino_tile { int y, x, rows, cols; };
+
+/* Whether tiles with so many outputs on an axis have point i there. */
+static inline int wino_has(int outputs, int i)
+{
+	return i <= outputs || i == WINO_IN - 1;
+}
+
 /* c[row][vectors] = (c +) sum over inner of a[row] b[vectors], at one point. */
 struct wino_product {
 	const float *a, *b;
@@ -172,12 +185,22 @@ struct wino_product {
 
 /* What is written of sums: act(sum + bias + add); bias over channels, add as the sample
  * that is written to, each or NULL; act: one that makes 0 of 0. */
-struct wino_after { const float *bias; const void *add; int act; };
+struct wino_after {
+	const float *bias;
+	const void *add;
+	int act;
+	int stream;             /* what is written is too large to be found in a cache again */
+	int last;               /* of the tiles that a thread writes before others read them */
+};
 
-/* A vector of 3x3 filters, `lane` numbers from one to the next. */
+/* Vectors of 3x3 filters: `lane` numbers from lane to lane, from vector to vector `next`
+ * of the filters and `points` of their points. */
 struct wino_filters {
+	int count;
+	size_t next, points;
 	size_t lane, point;
 	int lanes;              /* fewer than the width in the last vector */
+	int end;                /* nothing may be read behind the last filter */
 	int turned;             /* by half a turn, for gradients of inputs */
 	int stream;             /* all points are too many to be found in a cache again */
 	int shares;             /* of a gradient: sums to be added, `share` numbers apart */
@@ -222,12 +245,14 @@ struct kernels {
 	void (*depthwise)(const struct depthwise_pass *);
 	void (*depthwise_dx)(const struct depthwise_pass *);
 	void (*depthwise_dw)(const struct depthwise_pass *);
-	/* All channels of the tile that begins at pixel (y, x), which padding may hold: its
-	 * points, those of a gradient of outputs, and back from the points. */
-	void (*wino_in)(const struct wino_side *, const void *sample, int y, int x, float *points);
-	void (*wino_dy)(const struct wino_side *, const void *sample, int y, int x, float *points);
+	/* All channels of a tile: the points of the inputs that it reads, those of a
+	 * gradient of its outputs, and its outputs from the points. */
+	void (*wino_in)(const struct wino_side *, const void *sample, const struct wino_tile *,
+			float *points);
+	void (*wino_dy)(const struct wino_side *, const void *sample, const struct wino_tile *,
+			float *points);
 	void (*wino_out)(const struct wino_side *, const float *points,
-			 const struct wino_after *, int y, int x, void *sample);
+			 const struct wino_after *, const struct wino_tile *, void *sample);
 	void (*wino_product)(const struct wino_product *);
 	void (*wino_weights)(const struct wino_filters *, const float *w, float *points);
 	void (*wino_dw)(const struct wino_filters *, const float *points, float *dw);

@@ -3,9 +3,11 @@
  * a tile of 4x4 outputs takes 36 products for each pair of channels in place of 144.
  *
  * Outputs and gradients of inputs: a piece is a run of tiles, whose points are made,
- * multiplied by those of the filters (from a PACK step) and turned back on one thread,
- * in its own room. Each sum is taken in the order of channels, so that results do not
- * depend on the runs.
+ * multiplied by those of the filters and turned back on one thread, in its own room. Each
+ * sum is taken in the order of channels, so that results do not depend on the runs. The
+ * filters' points, four times as large as the filters, come from a PACK step in
+ * evaluation, which makes them once for all batches; in training, where each step has
+ * other filters, a step makes them from the master in its workspace.
  *
  * Gradients of weights: a piece is a share of the tiles for a block of both sides'
  * channels, as large as the caches near a core hold, and adds the products at each
@@ -38,11 +40,14 @@ struct wino_own {
 	struct wino_side from, to;      /* of gradients of weights: x and dy */
 	int before[2];                  /* padding above and left of what is read */
 	int tiles[2];                   /* down and across a sample */
+	int last[2];                    /* outputs of the last of them, 1 .. 4 */
 	size_t count;                   /* tiles of the batch */
 	size_t run;                     /* tiles whose points are made at a time */
 	size_t inner;                   /* channels summed over */
 	size_t scratch;                 /* numbers a thread */
 	struct epilogue after;
+	struct pack_attr pack;          /* the filters' points that the step makes itself: */
+	size_t packed;                  /* numbers of them, or 0 */
 	/* gradients of weights: */
 	size_t shares, share;           /* of the tiles; how many tiles each has */
 	size_t blocks[2], part[2];      /* of x's and dy's channels; vectors of each */
@@ -75,25 +80,82 @@ static char *sample_at(const struct wino_job *j, const struct value *v, const ch
 			      dtype_bytes(v->lay.type);
 }
 
-struct tile { int n, y, x; };
+/* A tile of a sample. */
+struct tile { int n; struct wino_tile at; };
 
 static struct tile tile_of(const struct wino_own *own, size_t i)
 {
 	size_t across = (size_t)own->tiles[1], all = across * (size_t)own->tiles[0];
-	struct tile t = { (int)(i / all), (int)(i % all / across) * WINO_OUT,
-			  (int)(i % across) * WINO_OUT };
+	int y = (int)(i % all / across), x = (int)(i % across);
+	struct tile t = { (int)(i / all), { y * WINO_OUT, x * WINO_OUT, WINO_OUT, WINO_OUT } };
 
+	if (y + 1 == own->tiles[0])
+		t.at.rows = own->last[0];
+	if (x + 1 == own->tiles[1])
+		t.at.cols = own->last[1];
 	return t;
 }
 
-/* Tile i of the side that is read, from a vector of channels on. */
-static void tile_in(const struct wino_job *j, const struct wino_side *side, size_t vector,
-		    size_t i, float *points)
-{
-	struct tile t = tile_of(j->own, i);
+/*
+ * A run of tiles, in the order: with too few columns, whole, with too few rows, with too
+ * few of both; first[i] is where the i-th kind begins. So the tiles that have a point lie
+ * beside one another, whichever it is.
+ */
+enum { KINDS = 4 };
 
-	j->k->wino_in(side, sample_at(j, j->from, j->x, t.n, vector), t.y - j->own->before[0],
-		      t.x - j->own->before[1], points);
+struct run {
+	struct tile tile[RUN_MOST];
+	size_t first[KINDS + 1];
+};
+
+static int kind_of(const struct tile *t)
+{
+	int rows = t->at.rows < WINO_OUT, cols = t->at.cols < WINO_OUT;
+
+	return rows ? 2 + cols : 1 - cols;
+}
+
+/* Tiles first .. last - 1. */
+static void run_make(const struct wino_own *own, size_t first, size_t last, struct run *run)
+{
+	size_t next[KINDS] = { 0 }, i;
+
+	for (i = first; i < last; i++) {
+		struct tile t = tile_of(own, i);
+
+		next[kind_of(&t)]++;
+	}
+	run->first[0] = 0;
+	for (i = 0; i < KINDS; i++) {
+		run->first[i + 1] = run->first[i] + next[i];
+		next[i] = run->first[i];
+	}
+	for (i = first; i < last; i++) {
+		struct tile t = tile_of(own, i);
+
+		run->tile[next[kind_of(&t)]++] = t;
+	}
+}
+
+/* How many tiles have a point, and the first of them. */
+static size_t run_have(const struct wino_own *own, const struct run *run, int point, size_t *first)
+{
+	int y = wino_has(own->last[0], point / WINO_IN);
+	int x = wino_has(own->last[1], point % WINO_IN);
+
+	*first = run->first[x ? 0 : 1];
+	return run->first[!y ? 2 : x ? 4 : 3] - *first;
+}
+
+/* The side that is read of a tile, from a vector of channels on. */
+static void tile_in(const struct wino_job *j, const struct wino_side *side, size_t vector,
+		    const struct tile *t, float *points)
+{
+	struct wino_tile at = t->at;
+
+	at.y -= j->own->before[0];
+	at.x -= j->own->before[1];
+	j->k->wino_in(side, sample_at(j, j->from, j->x, t->n, vector), &at, points);
 }
 
 /* ---- outputs and gradients of inputs ---- */
@@ -102,32 +164,33 @@ static void piece(void *context, size_t i)
 {
 	const struct wino_job *j = context;
 	const struct wino_own *own = j->own;
-	size_t first = i * own->run, last = first + own->run, t, p;
+	size_t first = i * own->run, last = first + own->run, t;
 	size_t from = side_row(j->dev, &own->from), to = side_row(j->dev, &own->to);
 	float *v = j->work + (size_t)thread_of() * own->scratch;
 	float *m = v + WINO_POINTS * own->from.point;
 	struct wino_product f = { .a_row = from, .a_inner = 1, .c_row = to,
 				  .inner = own->inner, .vectors = own->to.vectors };
+	struct run run;
 
-	if (last > own->count)
-		last = own->count;
-	for (t = first; t < last; t++)
-		tile_in(j, &own->from, 0, t, v + (t - first) * from);
-	f.rows = last - first;
-	for (p = 0; p < WINO_POINTS; p++) {
-		f.a = v + p * own->from.point;
-		f.b = j->w + p * own->inner * to;
-		f.c = m + p * own->to.point;
+	run_make(own, first, last < own->count ? last : own->count, &run);
+	for (t = 0; t < run.first[KINDS]; t++)
+		tile_in(j, &own->from, 0, &run.tile[t], v + t * from);
+	for (int p = 0; p < WINO_POINTS; p++) {
+		f.rows = run_have(own, &run, p, &t);
+		f.a = v + (size_t)p * own->from.point + t * from;
+		f.b = j->w + (size_t)p * own->inner * to;
+		f.c = m + (size_t)p * own->to.point + t * to;
 		j->dev->k->wino_product(&f);
 	}
-	for (t = first; t < last; t++) {
-		struct tile at = tile_of(own, t);
+	for (t = 0; t < run.first[KINDS]; t++) {
+		const struct tile *at = &run.tile[t];
 		struct wino_after after = j->after;
 
 		if (after.add)
-			after.add = sample_at(j, j->to, after.add, at.n, 0);
-		j->k->wino_out(&own->to, m + (t - first) * to, &after, at.y, at.x,
-			       sample_at(j, j->to, j->y, at.n, 0));
+			after.add = sample_at(j, j->to, after.add, at->n, 0);
+		after.last = t + 1 == run.first[KINDS];
+		j->k->wino_out(&own->to, m + t * to, &after, &at->at,
+			       sample_at(j, j->to, j->y, at->n, 0));
 	}
 }
 
@@ -144,20 +207,28 @@ static struct wino_job job_of(struct device *dev, const struct memory *m, const 
 
 static int wino_run(struct device *dev, const struct memory *m, const struct step *s)
 {
-	const struct epilogue *after = &((const struct wino_own *)s->own)->after;
+	const struct wino_own *own = s->own;
+	const struct epilogue *after = &own->after;
 	struct wino_job j = job_of(dev, m, s, s->in[0], after->y);
 	const float *bias = s->kind == STEP_CONV ? memory_at(m, step_in(s, 2)) : NULL;
 
 	j.w = memory_at(m, s->in[1]);
-	j.after = (struct wino_after){ NULL, memory_at(m, after->add), after->act };
+	if (own->packed) {
+		float *points = j.work + (size_t)dev->threads * own->scratch;
+
+		wino_pack(dev, &own->pack, j.w, points);
+		j.w = points;
+	}
+	j.after = (struct wino_after){ .add = memory_at(m, after->add), .act = after->act,
+				       .stream = value_streams(j.to) };
 	if (bias) {
-		float *padded = j.work + (size_t)dev->threads * j.own->scratch;
+		float *padded = j.work + (size_t)dev->threads * own->scratch + own->packed;
 
 		memset(padded, 0, (size_t)j.to->lay.pad * sizeof *padded);
 		memcpy(padded, bias, (size_t)j.to->c * sizeof *padded);
 		j.after.bias = padded;
 	}
-	each(dev, (j.own->count + j.own->run - 1) / j.own->run, piece, &j);
+	each(dev, (own->count + own->run - 1) / own->run, piece, &j);
 	return 0;
 }
 
@@ -192,34 +263,37 @@ static void filters_back(const struct wino_job *j, size_t first, size_t last, si
 {
 	const struct wino_own *own = j->own;
 	size_t width = (size_t)j->dev->k->width, k = vector * width, left = (size_t)j->to->c - k;
-	struct wino_filters f = { .lane = own->inner * 9, .point = own->sum_point,
+	struct wino_filters f = { .next = 9, .points = side_row(j->dev, &own->to),
+				  .lane = own->inner * 9, .point = own->sum_point,
 				  .shares = (int)own->shares, .share = own->sum };
 
-	if (k >= (size_t)j->to->c)
+	if (last > own->inner)
+		last = own->inner;
+	if (k >= (size_t)j->to->c || first >= last)
 		return;
+	f.count = (int)(last - first);
 	f.lanes = (int)(left < width ? left : width);
-	for (size_t c = first; c < last && c < own->inner; c++)
-		j->dev->k->wino_dw(&f, j->sums + c * side_row(j->dev, &own->to) + k,
-				   j->dw + (k * own->inner + c) * 9);
+	j->dev->k->wino_dw(&f, j->sums + first * f.points + k, j->dw + k * f.lane + first * 9);
 }
 
-/* The products of the tiles whose points are v and w, added to a share's. */
-static void products_add(const struct wino_job *j, const struct block *b, size_t tiles, int begin,
-			 const float *v, const float *w)
+/* The products of a run whose points are v and w, added to a share's. */
+static void products_add(const struct wino_job *j, const struct block *b, const struct run *run,
+			 int begin, const float *v, const float *w)
 {
 	const struct wino_own *own = j->own;
 	size_t width = (size_t)j->dev->k->width, to = side_row(j->dev, &own->to);
-	size_t c = b->vector[0] * width, channels = side_row(j->dev, &b->side[0]);
+	size_t c = b->vector[0] * width, channels = side_row(j->dev, &b->side[0]), t;
 	float *sum = j->sums + b->share * own->sum + c * to + b->vector[1] * width;
 	struct wino_product f = { .a_row = 1, .a_inner = channels,
 				  .b_inner = side_row(j->dev, &b->side[1]), .c_row = to,
-				  .inner = tiles, .vectors = b->side[1].vectors, .add = !begin };
+				  .vectors = b->side[1].vectors, .add = !begin };
 
 	f.rows = own->inner - c < channels ? own->inner - c : channels;
-	for (size_t p = 0; p < WINO_POINTS; p++) {
-		f.a = v + p * own->from.point;
-		f.b = w + p * own->to.point;
-		f.c = sum + p * own->sum_point;
+	for (int p = 0; p < WINO_POINTS; p++) {
+		f.inner = run_have(own, run, p, &t);
+		f.a = v + (size_t)p * own->from.point + t * f.a_inner;
+		f.b = w + (size_t)p * own->to.point + t * f.b_inner;
+		f.c = sum + (size_t)p * own->sum_point;
 		j->dev->k->wino_product(&f);
 	}
 }
@@ -233,19 +307,21 @@ static void dw_piece(void *context, size_t i)
 	size_t row[2] = { side_row(j->dev, &b.side[0]), side_row(j->dev, &b.side[1]) };
 	float *v = j->work + (size_t)thread_of() * own->scratch;
 	float *w = v + WINO_POINTS * own->from.point;
+	struct run run;
 
 	if (end > own->count)
 		end = own->count;
 	for (first = start; first < end; first = last) {
 		last = end - first < own->run ? end : first + own->run;
-		for (t = first; t < last; t++) {
-			struct tile at = tile_of(own, t);
+		run_make(own, first, last, &run);
+		for (t = 0; t < last - first; t++) {
+			const struct tile *at = &run.tile[t];
 
-			tile_in(j, &b.side[0], b.vector[0], t, v + (t - first) * row[0]);
-			j->k->wino_dy(&b.side[1], sample_at(j, j->to, j->y, at.n, b.vector[1]),
-				      at.y, at.x, w + (t - first) * row[1]);
+			tile_in(j, &b.side[0], b.vector[0], at, v + t * row[0]);
+			j->k->wino_dy(&b.side[1], sample_at(j, j->to, j->y, at->n, b.vector[1]),
+				      &at->at, w + t * row[1]);
 		}
-		products_add(j, &b, last - first, first == start, v, w);
+		products_add(j, &b, &run, first == start, v, w);
 	}
 	/* of the only share: while they are near */
 	for (t = 0; own->shares == 1 && t < (size_t)b.side[1].vectors; t++) {
@@ -303,21 +379,22 @@ static void pack_piece(void *context, size_t i)
 	size_t width = (size_t)j->dev->k->width, panel = (size_t)j->dev->k->wino_panel;
 	size_t vectors = (size_t)j->a->to_pad / width, inner = inner_of(j->a);
 	size_t vector = i % vectors, at = i / vectors * CHANNELS, start = vector / panel * panel;
-	size_t cols = vectors - start < panel ? vectors - start : panel, end = at + CHANNELS;
+	size_t cols = vectors - start < panel ? vectors - start : panel;
+	size_t count = inner - at < CHANNELS ? inner - at : CHANNELS;
 	int forward = j->a->direction == DNN_FORWARD, to_c = forward ? c->out_c : c->in_c;
-	size_t lane = (size_t)(forward ? c->in_c : 1) * 9;
-	size_t next = (size_t)(forward ? 1 : c->in_c) * 9;
 	int lanes = to_c - (int)(vector * width);
-	struct wino_filters f = { .lane = lane, .point = inner * (size_t)j->a->to_pad,
+	size_t in_row = (size_t)c->in_c * 9;
+	struct wino_filters f = { .count = (int)count, .next = forward ? 9 : in_row,
+				  .points = cols * width, .lane = forward ? in_row : 9,
+				  .point = inner * (size_t)j->a->to_pad,
 				  .lanes = lanes < 0 ? 0 : lanes, .turned = !forward,
+				  .end = at + count == inner && lanes <= (int)width,
 				  .stream = wino_pack_bytes(j->a) >= STREAMED };
 
 	if ((size_t)f.lanes > width)
 		f.lanes = (int)width;
-	for (; at < end && at < inner; at++)
-		j->dev->k->wino_weights(&f, j->w + vector * width * lane + at * next,
-					j->points + (start * inner + at * cols + vector - start) *
-						    width);
+	j->dev->k->wino_weights(&f, j->w + vector * width * f.lane + at * f.next,
+				j->points + (start * inner + at * cols + vector - start) * width);
 }
 
 void wino_pack(struct device *dev, const struct pack_attr *a, const float *w, float *packed)
@@ -328,7 +405,8 @@ void wino_pack(struct device *dev, const struct pack_attr *a, const float *w, fl
 	     pack_piece, &j);
 }
 
-static int pack_add(const struct conv_step *c, const struct value *to)
+/* By the step itself in training, else by a PACK step. */
+static int pack_add(const struct conv_step *c, const struct value *to, struct wino_own *own)
 {
 	struct pack_attr a;
 	char key[48];
@@ -338,6 +416,11 @@ static int pack_add(const struct conv_step *c, const struct value *to)
 	a.direction = c->direction;
 	a.to_pad = to->lay.pad;
 	a.conv = c->conv;
+	if (c->p->options.training) {
+		own->pack = a;
+		own->packed = wino_pack_bytes(&a) / sizeof(float);
+		return 0;
+	}
 	snprintf(key, sizeof key, "wino4x3:%d:%d", (int)c->direction, a.to_pad);
 	return program_pack(c->p, (int)(c->s - c->p->step), 1, key, wino_pack_bytes(&a), &a,
 			    sizeof a);
@@ -413,6 +496,8 @@ int wino_prepare(struct device *dev, const struct conv_step *c)
 		own->before[i] = dx ? 2 - c->conv.before[i] : c->conv.before[i];
 	own->tiles[0] = (to->h + WINO_OUT - 1) / WINO_OUT;
 	own->tiles[1] = (to->w + WINO_OUT - 1) / WINO_OUT;
+	own->last[0] = to->h - (own->tiles[0] - 1) * WINO_OUT;
+	own->last[1] = to->w - (own->tiles[1] - 1) * WINO_OUT;
 	own->count = (size_t)to->n * (size_t)own->tiles[0] * (size_t)own->tiles[1];
 	own->run = dw ? RUN_DW : run_of(own->count, (size_t)dev->threads);
 	own->inner = (size_t)from->c;
@@ -425,8 +510,8 @@ int wino_prepare(struct device *dev, const struct conv_step *c)
 		c->s->work = ((size_t)dev->threads * own->scratch + own->shares * own->sum) *
 			     sizeof(float);
 	} else {
-		TRY(pack_add(c, to));
-		c->s->work = ((size_t)dev->threads * own->scratch +
+		TRY(pack_add(c, to, own));
+		c->s->work = ((size_t)dev->threads * own->scratch + own->packed +
 			      (c->conv.bias ? (size_t)to->lay.pad : 0)) * sizeof(float);
 	}
 	TRY(step_choose(c->s, "cpu", "wino4x3"));
