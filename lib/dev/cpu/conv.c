@@ -41,9 +41,9 @@ static int listed(const char *list, const char *word)
 
 /*
  * Measured for 24 to 512 channels, 4x4 to 56x56 pixels, batches of 16 to 128: 2 to 3
- * times the direct kernel, less where few tiles of 4x4 share a weight's transform and
- * where they hang over the edge (7x7, 14x14: 1.3 to 2.5). The direct kernels of bf16
- * take half the time, which is faster below some 500 tiles; with matrix units, always.
+ * times the direct kernel, less where few tiles of 4x4 share a weight's transform (7x7,
+ * 14x14: 1.3 to 2.5). The direct kernels of bf16 take half the time, which is faster
+ * below some 500 tiles; with matrix units, always.
  */
 static int winograd_pays(const struct conv_step *c)
 {
