@@ -448,6 +448,14 @@ static size_t run_of(size_t count, size_t threads)
 	return round_up((count + runs - 1) / runs, WINO_ROWS);
 }
 
+/* Vectors of one side's layout block, which a piece's channels must not begin inside of. */
+static size_t unit_of(const struct device *dev, const struct wino_side *side)
+{
+	size_t vectors = (size_t)side->block / (size_t)dev->k->width;
+
+	return vectors < (size_t)side->vectors ? vectors : 1;
+}
+
 /* `vectors` in blocks of nearly the same size, whole panels of them. */
 static void cut(size_t vectors, size_t panel, size_t most, size_t *blocks, size_t *part)
 {
@@ -462,10 +470,12 @@ static void cut(size_t vectors, size_t panel, size_t most, size_t *blocks, size_
 static void dw_cut(const struct device *dev, struct wino_own *own, const struct value *to)
 {
 	size_t width = (size_t)dev->k->width, runs = (own->count + own->run - 1) / own->run;
-	size_t most = BLOCK / width, blocks;
+	size_t most = BLOCK / width, panel = (size_t)dev->k->wino_panel, blocks;
+	size_t unit = unit_of(dev, &own->to);
 
-	cut((size_t)own->from.vectors, 1, most, &own->blocks[0], &own->part[0]);
-	cut((size_t)own->to.vectors, (size_t)dev->k->wino_panel, most, &own->blocks[1],
+	cut((size_t)own->from.vectors, unit_of(dev, &own->from), most, &own->blocks[0],
+	    &own->part[0]);
+	cut((size_t)own->to.vectors, panel > unit ? panel : unit, most, &own->blocks[1],
 	    &own->part[1]);
 	blocks = own->blocks[0] * own->blocks[1];
 	own->sum_point = own->inner * (size_t)to->lay.pad + 16;
