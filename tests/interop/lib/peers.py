@@ -102,10 +102,10 @@ class Torch:
 SMOOTH = {'relu': 'swish', 'relu6': 'swish', 'hardswish': 'swish', 'hardsigmoid': 'sigmoid', 'maxpool': 'avgpool'}
 
 
-def average(x, k, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+def average(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
     """Instead of a max pool: of what is in the window, neither padding nor -inf."""
     def pool(x):
-        return F.avg_pool2d(x, k, stride, padding, ceil_mode, count_include_pad=False)
+        return F.avg_pool2d(x, kernel_size, stride, padding, ceil_mode, count_include_pad=False)
 
     there = torch.isfinite(x)
     return pool(torch.where(there, x, 0.0)) / pool(there.to(x.dtype))
