@@ -4,7 +4,8 @@
 #   make            builds the programs and the plug-ins into bin/; that of CUDA only
 #                   where the toolkit (nvcc), cuDNN 9 and NCCL are: CUDA=/usr/local/cuda
 #   make demo       trains, evaluates and averages a small network on real images
-#   make check      runs the tests; SAN=1: under the address and undefined sanitizers
+#   make check      runs the tests; SAN=1: under the address and undefined sanitizers,
+#                   TSAN=1: under that of threads
 #   make check-gpu  likewise on an NVIDIA GPU
 #   make bench      prints ratios against other software (needs make interop once)
 #   make install    PREFIX, DESTDIR as usual
