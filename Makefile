@@ -4,14 +4,15 @@
 #   make            builds the programs and the plug-ins into bin/; that of CUDA only
 #                   where the toolkit (nvcc), cuDNN 9 and NCCL are: CUDA=/usr/local/cuda
 #   make demo       trains, evaluates and averages a small network on real images
-#   make check      runs the tests; SAN=1: under the address and undefined sanitizers
+#   make check      runs the tests; SAN=1: under the address and undefined sanitizers,
+#                   TSAN=1: under that of threads
 #   make check-gpu  likewise on an NVIDIA GPU
 #   make bench      prints ratios against other software (needs make interop once)
 #   make install    PREFIX, DESTDIR as usual
 #   make bundle     one tar that runs where nothing is installed; bundle-gpu: and checks a
 #                   GPU there (its check-gpu)
 #
-# CC=clang, SAN=1 and TSAN=1 build into folders of their own (build-clang/, ...).
+# CC=clang, SAN=1, TSAN=1 and ONEDNN= build into folders of their own (build-clang/, ...).
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -22,7 +23,9 @@ CFLAGS ?= -O2 -g
 WERROR ?=
 comma := ,
 
-KIND := $(if $(SAN),-san)$(if $(TSAN),-tsan)$(if $(filter-out gcc,$(notdir $(CC))),-$(notdir $(CC)))
+# Another oneDNN than the system's: a folder with its include/ and lib/.
+ONEDNN ?=
+KIND := $(if $(SAN),-san)$(if $(TSAN),-tsan)$(if $(ONEDNN),-$(notdir $(ONEDNN)))$(if $(filter-out gcc,$(notdir $(CC))),-$(notdir $(CC)))
 BUILD := build$(KIND)
 BIN := $(if $(KIND),$(BUILD)/bin,bin)
 SANITIZE := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer) \
@@ -82,6 +85,7 @@ $(BUILD)/%.o: lib/%.c | $(BUILD)/gen/example.pb-c.h
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(EXACT) -MMD -MP -c -o $@ $<
 
 $(CPU_OBJECTS): EXACT := -O3
+$(CPU_OBJECTS): override CPPFLAGS += $(ONEDNN:%=-isystem %/include)
 $(BUILD)/dev/ref/%.o: EXACT := -O3 -ffp-contract=off
 
 $(BUILD)/bin-%.o: bin/%.c | $(BUILD)/gen/example.pb-c.h
@@ -102,7 +106,8 @@ PLUGIN := -shared -Wl,-Bsymbolic
 # The plug-in borrows base and the host side of devices from the program that opens it.
 $(BIN)/millrace-cpu.so: $(CPU_OBJECTS)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(PLUGIN) -o $@ $^ -ldnnl -lgomp -lm
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(PLUGIN) $(if $(ONEDNN),-L$(ONEDNN)/lib -Wl$(comma)-rpath$(comma)$(ONEDNN)/lib) \
+		-o $@ $^ -ldnnl -lgomp -lm
 
 # Likewise; mpicc knows MPI's folders, and calls our compiler.
 $(BIN)/millrace-mpi.so: lib/dev/mpi/mpi.c lib/dev/transport.h
@@ -137,7 +142,7 @@ demo: deps all
 	@sh examples/demo.sh
 
 check:
-	@CC='$(CC)' SAN='$(SAN)' TSAN='$(TSAN)' sh tests/run
+	@CC='$(CC)' SAN='$(SAN)' TSAN='$(TSAN)' ONEDNN='$(ONEDNN)' sh tests/run
 
 # For tests/run: where this kind of build lives.
 print-build:

@@ -36,7 +36,7 @@ LC_ALL=C TZ=UTC0 MILLRACE_CACHE=$TMP/.cache
 ASAN_OPTIONS=${ASAN_OPTIONS-detect_leaks=1:exitcode=99}:log_path=$TMP/.report
 UBSAN_OPTIONS=${UBSAN_OPTIONS-print_stacktrace=1:exitcode=99}:log_path=$TMP/.report
 # die() leaves while other threads are at work: that is no leak.
-TSAN_OPTIONS=${TSAN_OPTIONS-exitcode=99}:report_thread_leaks=0:log_path=$TMP/.report
+TSAN_OPTIONS=${TSAN_OPTIONS-exitcode=99:suppressions=$TESTS/tsan.supp}:report_thread_leaks=0:log_path=$TMP/.report
 export TESTS ROOT BIN BUILD SHARED PATH TMP LC_ALL TZ MILLRACE_CACHE ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS
 cd "$TMP" || exit 1
 number=0

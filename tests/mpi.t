@@ -73,7 +73,7 @@ check 'two processes begin' \
 	 if [ {part} = 0 ]; then head -c 250000; else cat; fi\" small.net 2>/dev/null; test \$? = 4 &&
 	 p=\$(net-train --print-position re) && test \$p -gt 0 && test \$p -lt 1968"
 check_status 2 'three may not go on' "$mpirun -n 3 $t -d cpu -j 1 --resume -o re --pipe \"$pipe\""
-said 'unless allowed' 'other than in the checkpoint: devices; --allow-change'
+said 'unless allowed' 'other than in the checkpoint: devices \(2 then\); --allow-change'
 check 'then they do' \
 	"$mpirun -n 3 $t -d cpu -j 1 --resume --allow-change -o re --pipe \"tfrec-cat --epochs 2 $from | $grey |
 	 if [ {part} = 1 ]; then head -c 150000; else cat; fi\" 2>/dev/null; test \$? = 4"

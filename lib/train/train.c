@@ -195,6 +195,20 @@ static int settle_network(struct run *r)
 	return run_judge_changes(r);
 }
 
+/* What was other about the checkpoint's: how many, or the first that is not the same. */
+static json_t *devices_change(const json_t *old, const json_t *now)
+{
+	size_t n = json_array_size(old), i = 0;
+	const char *words;
+
+	if (n != json_array_size(now))
+		return json_sprintf("devices (%zu then)", n);
+	while (i < n && json_equal(json_array_get(old, i), json_array_get(now, i)))
+		i++;
+	words = json_string_value(json_array_get(old, i));
+	return json_sprintf("devices (%s then)", words ? words : "unknown");
+}
+
 static int start_machine(struct run *r)
 {
 	struct program_options o = {
@@ -212,7 +226,7 @@ static int start_machine(struct run *r)
 		changed = r->t->allow_change && json_array_size(r->changes);
 		r->same_devices = json_equal(old, devices);
 		if (!r->same_devices) {
-			json_array_append_new(r->changed, json_string("devices"));
+			json_array_append_new(r->changed, devices_change(old, devices));
 			changed = 1;
 		}
 		how = meta_json(r->from, "how");

@@ -14,31 +14,53 @@ import warnings
 
 warnings.filterwarnings("ignore")
 import torch
-import torchvision
 
-network, batch, mode = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-seconds = float(sys.argv[4]) if len(sys.argv) > 4 else 15
-torch.set_num_threads(len(os.sched_getaffinity(0)))
-torch.manual_seed(1)
-model = torchvision.models.get_model(network).train()
-images = torch.rand(batch, 3, 224, 224) * 2 - 1
-labels = torch.randint(1000, (batch,))
-if "channels_last" in mode:
-    model = model.to(memory_format=torch.channels_last)
-    images = images.to(memory_format=torch.channels_last)
-run = torch.compile(model) if "compile" in mode else model
-sgd = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
-times = []
-begin = None
-while begin is None or len(times) < 5 or time.perf_counter() - begin < seconds:
-    started = time.perf_counter()
-    sgd.zero_grad(set_to_none=True)
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled="bf16" in mode):
-        loss = torch.nn.functional.cross_entropy(run(images), labels)
-    loss.backward()
-    sgd.step()
-    times.append(time.perf_counter() - started)
-    if len(times) == 2 and begin is None:           # the first two warm up and compile
-        times, begin = [], time.perf_counter()
-print("%.3f %.0f" % (batch / statistics.median(times),
-                     resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+
+def begin():
+    """As many threads as processors, the same first weights each time."""
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.manual_seed(1)
+
+
+def layout(mode):
+    return torch.channels_last if "channels_last" in mode else torch.contiguous_format
+
+
+def measure(model, mode, sgd, batches, smoothing=0.0, seconds=15.0, after=None):
+    """Trains on what batches yields, (images, labels) of the mode's layout, without end;
+    after() ends each step. Prints the line."""
+    model = model.train().to(memory_format=layout(mode))
+    run = torch.compile(model) if "compile" in mode else model
+    times, start = [], None
+    while start is None or len(times) < 5 or time.perf_counter() - start < seconds:
+        started = time.perf_counter()
+        images, labels = next(batches)
+        sgd.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled="bf16" in mode):
+            loss = torch.nn.functional.cross_entropy(run(images), labels,
+                                                     label_smoothing=smoothing)
+        loss.backward()
+        sgd.step()
+        if after:
+            after()
+        times.append(time.perf_counter() - started)
+        if len(times) == 2 and start is None:       # the first two warm up and compile
+            times, start = [], time.perf_counter()
+    print("%.3f %.0f" % (len(labels) / statistics.median(times),
+                         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+
+
+def main(network, batch, mode, seconds="15"):
+    import torchvision
+
+    begin()
+    model = torchvision.models.get_model(network)
+    images = torch.rand(int(batch), 3, 224, 224) * 2 - 1
+    labels = torch.randint(1000, (int(batch),))
+    batch = images.contiguous(memory_format=layout(mode)), labels
+    sgd = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
+    measure(model, mode, sgd, iter(lambda: batch, None), seconds=float(seconds))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -48,8 +48,9 @@ static inline void put_params(struct run *r)
 	}
 }
 
-/* Sample k of the device is number first + k * stride of an endless row. */
-static inline void put_input(struct run *r, int first, int stride, int count)
+/* Sample k of the device is number first + k * stride of an endless row; sample `bad` has
+ * no label (-1: none such). */
+static inline void put_some_bad(struct run *r, int first, int stride, int count, int bad)
 {
 	const struct graph *g = r->p->graph;
 	int batch = r->p->options.batch, size = g->input.h * g->input.w * g->input.c;
@@ -65,7 +66,7 @@ static inline void put_input(struct run *r, int first, int stride, int count)
 		rng_init(&rng, 9, (uint64_t)(first + n * stride), "sample");
 		for (int k = 0; k < size; k++)
 			pixels[n * size + k] = (unsigned char)rng_below(&rng, 256);
-		labels[2 * n] = (int32_t)rng_below(&rng, CLASSES);
+		labels[2 * n] = n == bad ? -1 : (int32_t)rng_below(&rng, CLASSES);
 		labels[2 * n + 1] = (int32_t)rng_below(&rng, CLASSES);
 		shares[2 * n] = 0.7f;
 		shares[2 * n + 1] = 0.3f;
@@ -75,6 +76,11 @@ static inline void put_input(struct run *r, int first, int stride, int count)
 	MUST(r->b->put(r->dev, r->p, r->p->shares, shares));
 	MUST(r->b->put(r->dev, r->p, r->p->control, &c));
 	free(pixels);
+}
+
+static inline void put_input(struct run *r, int first, int stride, int count)
+{
+	put_some_bad(r, first, stride, count, -1);
 }
 
 static inline void run_open(struct run *r, const char *backend)

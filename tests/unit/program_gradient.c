@@ -2,16 +2,12 @@
  * Whole networks on the reference device: backward against differences of the loss,
  * brackets taken apart against the plain list, two devices against one.
  */
-#include "program_nets.h"
+#include "net_run.h"
 
-#include "base/rng.h"
-#include "dev/dev.h"
 #include "dev/ref/ref.h"
 #include "net/program_build.h"
 
 #include <pthread.h>
-
-enum { CLASSES = 5, BATCH = 4 };
 
 static const struct { const char *name, *text; } nets[] = {
 	{ "small", small_net }, { "mbconv", mbconv_net }, { "cat", cat_net },
@@ -21,82 +17,12 @@ static const struct { const char *name, *text; } nets[] = {
 };
 enum { NETS = sizeof nets / sizeof *nets };
 
-/* A program bound to a device, with numbers put: a function of (seed, name) alone. */
-struct run {
-	const struct backend *b;
-	struct device *dev;
-	struct program *p;
-};
-
-#define MUST(x) do { if ((x) < 0) fail_msg("%s: %s", #x, fail_why()); } while (0)
-
-static float draw(struct rng *r, const struct param *m)
+static struct run run_of(struct program *p)
 {
-	double x = rng_normal(r);
+	struct run r;
 
-	switch (m->class) {
-	case PARAM_WEIGHT: return (float)(x * 1.5 / sqrt((double)param_numbers(m) / m->dim[0]));
-	case PARAM_GAIN: return (float)(1 + 0.3 * x);
-	case PARAM_BIAS: return (float)(0.3 * x);
-	default: return strstr(m->name, "var") ? 1 : 0;
-	}
-}
-
-static void put_params(struct run *r)
-{
-	const struct graph *g = r->p->graph;
-
-	for (int i = 0; i < g->params; i++) {
-		int64_t n = param_numbers(&g->param[i]);
-		float *w = malloc((size_t)n * sizeof *w);
-		struct rng rng;
-
-		rng_init(&rng, 7, (uint64_t)i, "parameter");
-		for (int64_t k = 0; k < n; k++)
-			w[k] = draw(&rng, &g->param[i]);
-		MUST(r->b->put(r->dev, r->p, r->p->master[i], w));
-		free(w);
-	}
-}
-
-/* Samples first, first + 1, ... of an endless row. count: of the whole step. */
-static void put_input(struct run *r, int first, int count, int bad)
-{
-	const struct graph *g = r->p->graph;
-	int batch = r->p->options.batch, size = g->input.h * g->input.w * g->input.c;
-	unsigned char *pixels = malloc((size_t)batch * (size_t)size);
-	int32_t *labels = calloc((size_t)batch * 2, sizeof *labels);
-	float *shares = calloc((size_t)batch * 2, sizeof *shares);
-	struct control c = { .seed = 5, .position = (uint64_t)first, .stride = 1, .step = 5,
-			     .lr = 0.1, .count = count };
-
-	for (int n = 0; n < batch; n++) {
-		struct rng rng;
-
-		rng_init(&rng, 9, (uint64_t)(first + n), "sample");
-		for (int k = 0; k < size; k++)
-			pixels[n * size + k] = (unsigned char)rng_below(&rng, 256);
-		labels[2 * n] = n == 1 && bad ? -1 : (int32_t)rng_below(&rng, CLASSES);
-		labels[2 * n + 1] = (int32_t)rng_below(&rng, CLASSES);
-		shares[2 * n] = 0.7f;
-		shares[2 * n + 1] = 0.3f;
-	}
-	MUST(r->b->put(r->dev, r->p, r->p->pixels, pixels));
-	MUST(r->b->put(r->dev, r->p, r->p->labels, labels));
-	MUST(r->b->put(r->dev, r->p, r->p->shares, shares));
-	MUST(r->b->put(r->dev, r->p, r->p->control, &c));
-	free(pixels);
-	free(labels);
-	free(shares);
-}
-
-static struct run run_open(struct program *p)
-{
-	struct run r = { backend_find("ref"), NULL, p };
-
-	assert_non_null(r.b);
-	r.dev = r.b->open(NULL, 0);
-	assert_non_null(r.dev);
+	run_open(&r, "ref");
+	r.p = p;
 	return r;
 }
 
@@ -104,12 +30,6 @@ static void run_bind(struct run *r)
 {
 	MUST(r->b->bind(r->dev, r->p, NULL));
 	put_params(r);
-}
-
-static void run_close(struct run *r)
-{
-	r->b->close(r->dev);
-	program_free(r->p);
 }
 
 static struct program *make(const struct graph *g, const struct program_options *o,
@@ -148,16 +68,6 @@ static double loss_of(struct run *r, double count)
 	return sum / count;
 }
 
-static float *get_all(struct run *r, int value, size_t *numbers)
-{
-	float *w;
-
-	*numbers = r->p->value[value].bytes / sizeof *w;
-	w = malloc(*numbers * sizeof *w);
-	MUST(r->b->get(r->dev, r->p, value, w));
-	return w;
-}
-
 /* The slope of the loss along a direction, by differences. */
 static double slope(struct run *r, int master, const float *w, const double *way, size_t n,
 		    double h)
@@ -180,8 +90,8 @@ static double slope(struct run *r, int master, const float *w, const double *way
 static void check_param(struct run *r, const char *net, int param)
 {
 	size_t n;
-	float *w = get_all(r, r->p->master[param], &n);
-	float *g = get_all(r, r->p->gradient[param], &n);
+	float *w = get(r, r->p->master[param], &n);
+	float *g = get(r, r->p->gradient[param], &n);
 	double *way = malloc(n * sizeof *way), length = 0;
 	struct rng rng;
 
@@ -221,13 +131,13 @@ static void backward_is_the_slope(void **state)
 	for (int i = 0; i < NETS; i++) {
 		struct graph *g = net_of(nets[i].text, NULL, "classes=5");
 		struct program_options o = options_of(1, BATCH);
-		struct run r = run_open(NULL);
+		struct run r = run_of(NULL);
 		struct target t = ref_target(r.dev);
 
 		o.smoothing = 0.1;
 		r.p = make(g, &o, &t);
 		run_bind(&r);
-		put_input(&r, 0, BATCH, 1);
+		put_some_bad(&r, 0, 1, BATCH, 1);
 		run_part(&r, PART_FORWARD, PART_BACKWARD);
 		for (int k = 0; k < g->params; k++)
 			if (r.p->gradient[k] >= 0)
@@ -265,7 +175,7 @@ static int prepare_parts(void *dev, struct program *p, int step)
 static void same_numbers(struct run *a, struct run *b, int x, int y, const char *name)
 {
 	size_t n, m;
-	float *v = get_all(a, x, &n), *w = get_all(b, y, &m);
+	float *v = get(a, x, &n), *w = get(b, y, &m);
 
 	assert_int_equal(n, m);
 	for (size_t k = 0; k < n; k++)
@@ -291,13 +201,13 @@ static void brackets_mean_their_parts(void **state)
 	for (int i = 0; i < NETS; i++) {
 		struct graph *g = net_of(nets[i].text, NULL, "classes=5");
 		struct program_options o = options_of(1, BATCH);
-		struct run plain = run_open(NULL);
+		struct run plain = run_of(NULL);
 		struct target t = ref_target(plain.dev);
 
 		plain.p = make(g, &o, &t);
 		run_bind(&plain);
 		for (int step = 0; step < 2; step++) {
-			put_input(&plain, step * BATCH, BATCH, 0);
+			put_input(&plain, step * BATCH, 1, BATCH);
 			run_part(&plain, PART_FORWARD, PART_UPDATE);
 		}
 		for (size_t k = 0; k < sizeof masks / sizeof *masks; k++) {
@@ -306,11 +216,11 @@ static void brackets_mean_their_parts(void **state)
 			struct run r;
 
 			bracketing.prepare = prepare_parts;
-			r = run_open(make(g, &o, &bracketing));
+			r = run_of(make(g, &o, &bracketing));
 			take_apart(r.p);
 			run_bind(&r);
 			for (int step = 0; step < 2; step++) {
-				put_input(&r, step * BATCH, BATCH, 0);
+				put_input(&r, step * BATCH, 1, BATCH);
 				run_part(&r, PART_FORWARD, PART_UPDATE);
 			}
 			for (int m = 0; m < g->params; m++)
@@ -337,7 +247,7 @@ static void two_devices_are_one(void **state)
 	for (int i = 0; i < NETS; i++) {
 		struct graph *g = net_of(nets[i].text, NULL, "classes=5");
 		struct program_options o = options_of(1, BATCH);
-		struct run one = run_open(NULL), two[2] = { run_open(NULL), run_open(NULL) };
+		struct run one = run_of(NULL), two[2] = { run_of(NULL), run_of(NULL) };
 		struct target t = ref_target(one.dev);
 		struct device *devs[2] = { two[0].dev, two[1].dev };
 		pthread_t thread[2];
@@ -351,10 +261,10 @@ static void two_devices_are_one(void **state)
 			t = ref_target(devs[k]);
 			two[k].p = make(g, &o, &t);
 			run_bind(&two[k]);
-			put_input(&two[k], k * BATCH / 2, BATCH, 0);
+			put_input(&two[k], k * BATCH / 2, 1, BATCH);
 		}
 		run_bind(&one);
-		put_input(&one, 0, BATCH, 0);
+		put_input(&one, 0, 1, BATCH);
 		run_part(&one, PART_FORWARD, PART_UPDATE);
 		for (int k = 0; k < 2; k++)
 			assert_int_equal(pthread_create(&thread[k], NULL, run_all, &two[k]), 0);
@@ -366,8 +276,8 @@ static void two_devices_are_one(void **state)
 		}
 		for (int m = 0; m < g->params; m++) {
 			size_t n;
-			float *v = get_all(&one, one.p->master[m], &n);
-			float *w = get_all(&two[0], two[0].p->master[m], &n);
+			float *v = get(&one, one.p->master[m], &n);
+			float *w = get(&two[0], two[0].p->master[m], &n);
 
 			same_numbers(&two[0], &two[1], two[0].p->master[m], two[1].p->master[m],
 				     g->param[m].name);
@@ -393,7 +303,7 @@ static void evaluation_shares(void **state)
 	struct graph *g = net_of("input 6 6 3\nnet = a: conv 3 8 2 bias=yes | relu6 | maxpool 2 |"
 				 " dropout 0.5 | b: linear classes\n", NULL, "classes=5");
 	struct program_options o = options_of(1, BATCH);
-	struct run train = run_open(NULL), plain = run_open(NULL);
+	struct run train = run_of(NULL), plain = run_of(NULL);
 	struct target t = ref_target(train.dev);
 	struct run eval = train;
 	float p[2][BATCH * CLASSES];
@@ -407,9 +317,9 @@ static void evaluation_shares(void **state)
 	run_bind(&train);
 	MUST(eval.b->bind(eval.dev, eval.p, train.p));
 	run_bind(&plain);
-	put_input(&train, 0, BATCH, 0);
-	put_input(&eval, 0, BATCH, 0);
-	put_input(&plain, 0, BATCH, 0);
+	put_input(&train, 0, 1, BATCH);
+	put_input(&eval, 0, 1, BATCH);
+	put_input(&plain, 0, 1, BATCH);
 	run_part(&eval, PART_FORWARD, PART_FORWARD);
 	run_part(&plain, PART_FORWARD, PART_FORWARD);
 	MUST(eval.b->get(eval.dev, eval.p, eval.p->probabilities, p[0]));

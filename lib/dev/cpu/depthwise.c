@@ -8,10 +8,14 @@
 
 #include <string.h>
 
+/* Pieces of work for many threads; rows of a plane that are worth a piece. */
+enum { ENOUGH = 64, LEAST_ROWS = 4 };
+
 struct depth_own {
 	struct own own;
 	struct slide y, x;
 	int turned;
+	int cuts, cut;          /* of a plane's rows that are written */
 	int chunks, chunk;      /* of samples, for gradients of weights */
 	struct epilogue after;
 };
@@ -72,28 +76,40 @@ static struct depthwise_pass pass_of(const struct depth_job *j, size_t vector)
 	return f;
 }
 
+/* Piece i: some rows of a plane of v; gives the plane's vector. */
+static size_t rows_of(struct depthwise_pass *f, const struct depth_job *j, const struct value *v,
+		      size_t i)
+{
+	size_t vector = i / (size_t)j->own->cuts;
+
+	*f = pass_of(j, vector);
+	f->row = (int)(i % (size_t)j->own->cuts) * j->own->cut;
+	f->end = f->row + j->own->cut < v->h ? f->row + j->own->cut : v->h;
+	f->to = j->to + vector_at(j, v, vector);
+	f->stream = value_streams(v);
+	return vector;
+}
+
 static void forward_piece(void *context, size_t i)
 {
 	const struct depth_job *j = context;
-	struct depthwise_pass f = pass_of(j, i);
+	struct depthwise_pass f;
+	size_t vector = rows_of(&f, j, j->y, i);
 
-	f.from = j->from + vector_at(j, j->x, i);
-	f.to = j->to + vector_at(j, j->y, i);
+	f.from = j->from + vector_at(j, j->x, vector);
 	f.act = j->own->after.act;
 	if (j->add)
-		f.add = j->add + vector_at(j, j->y, i);
-	f.stream = value_streams(j->y);
+		f.add = j->add + vector_at(j, j->y, vector);
 	j->kernel(&f);
 }
 
 static void dx_piece(void *context, size_t i)
 {
 	const struct depth_job *j = context;
-	struct depthwise_pass f = pass_of(j, i);
+	struct depthwise_pass f;
 
+	rows_of(&f, j, j->x, i);
 	f.from = f.dy;
-	f.to = j->to + vector_at(j, j->x, i);
-	f.stream = value_streams(j->x);
 	j->kernel(&f);
 }
 
@@ -135,7 +151,8 @@ static int depth_run(struct device *dev, const struct memory *m, const struct st
 		memcpy(padded, bias, (size_t)j.y->c * sizeof *padded);
 		j.bias = padded;
 	}
-	each(dev, (size_t)j.x->n * vectors_of(&j), forward ? forward_piece : dx_piece, &j);
+	each(dev, (size_t)j.x->n * vectors_of(&j) * (size_t)j.own->cuts,
+	     forward ? forward_piece : dx_piece, &j);
 	return 0;
 }
 
@@ -188,6 +205,15 @@ static int depth_dw_run(struct device *dev, const struct memory *m, const struct
 
 /* ---- prepare ---- */
 
+/* Into how many parts, of so many at most, each piece of work is cut so that there are
+ * enough for many threads; by the shape alone. */
+static int cuts_of(int pieces, int most)
+{
+	int cuts = pieces >= ENOUGH ? 1 : (ENOUGH + pieces - 1) / pieces;
+
+	return cuts < most ? cuts : most;
+}
+
 static struct slide slide_of(const struct dnn_conv *c, int axis, int turned)
 {
 	struct slide s = { axis ? c->in_w : c->in_h, axis ? c->out_w : c->out_h, c->k[axis],
@@ -230,15 +256,16 @@ int depth_prepare(struct device *dev, const struct conv_step *c)
 	own->y = slide_of(&c->conv, 0, own->turned);
 	own->x = slide_of(&c->conv, 1, own->turned);
 	if (!dw) {
+		int rows = c->direction == DNN_FORWARD ? y->h : x->h;
+
+		own->cuts = cuts_of(x->n * vectors, (rows + LEAST_ROWS - 1) / LEAST_ROWS);
+		own->cut = (rows + own->cuts - 1) / own->cuts;
 		/* in both directions the same */
 		TRY(direct_pack_add(dev, c, DNN_FORWARD));
 		c->s->work = c->conv.bias ? (size_t)y->lay.pad * sizeof(float) : 0;
 		return 1;
 	}
-	/* enough pieces for many threads, by the shape alone */
-	own->chunks = vectors >= 64 ? 1 : (64 + vectors - 1) / vectors;
-	if (own->chunks > x->n)
-		own->chunks = x->n;
+	own->chunks = cuts_of(vectors, x->n);
 	own->chunk = (x->n + own->chunks - 1) / own->chunks;
 	c->s->work = (size_t)own->chunks * (size_t)vectors * filter * sizeof(double);
 	return 1;

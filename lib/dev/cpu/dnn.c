@@ -279,22 +279,38 @@ const char *dnn_library(void)
 	return name;
 }
 
+/* The last in the list that is part of the library's, which a newer one may have no word
+ * for here. */
 const char *dnn_isa(void)
 {
 	static const struct { dnnl_cpu_isa_t isa; const char *name; } names[] = {
 		{ dnnl_cpu_isa_sse41, "sse41" }, { dnnl_cpu_isa_avx, "avx" },
 		{ dnnl_cpu_isa_avx2, "avx2" }, { dnnl_cpu_isa_avx2_vnni, "avx2_vnni" },
+#if DNNL_VERSION_MAJOR > 2
+		{ dnnl_cpu_isa_avx2_vnni_2, "avx2_vnni_2" },
+#endif
 		{ dnnl_cpu_isa_avx512_core, "avx512_core" },
 		{ dnnl_cpu_isa_avx512_core_vnni, "avx512_core_vnni" },
 		{ dnnl_cpu_isa_avx512_core_bf16, "avx512_core_bf16" },
+#if DNNL_VERSION_MAJOR > 2
+		{ dnnl_cpu_isa_avx512_core_fp16, "avx512_core_fp16" },
+#endif
 		{ dnnl_cpu_isa_avx512_core_amx, "avx512_core_amx" },
+#if DNNL_VERSION_MAJOR > 2
+		{ dnnl_cpu_isa_avx512_core_amx_fp16, "avx512_core_amx_fp16" },
+#endif
 	};
+	const char *name = "an instruction set of its own";
 	dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
 
+#ifndef __x86_64__
+	/* their numbers mean others there */
+	return name;
+#endif
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (names[i].isa == isa)
-			return names[i].name;
-	return "an instruction set of its own";
+		if ((names[i].isa & isa) == names[i].isa)
+			name = names[i].name;
+	return name;
 }
 
 int dnn_width(void)

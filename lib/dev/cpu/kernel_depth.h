@@ -143,7 +143,7 @@ INLINE void depth_plane(const struct depthwise_pass *f, const int k, const int s
 	int from, to;
 
 	windows_inside(&f->x, &from, &to);
-	for (int row = 0; row < f->y.out; row++) {
+	for (int row = f->row; row < f->end; row++) {
 		int y0, y1, tile;
 
 		taps_inside(&f->y, row, &y0, &y1);
@@ -194,7 +194,7 @@ static void depthwise_dx(const struct depthwise_pass *f)
 {
 	const size_t next = (size_t)f->x.stride * (size_t)f->block;
 
-	for (int row = 0; row < f->y.in; row++) {
+	for (int row = f->row; row < f->end; row++) {
 		num *dx = (num *)f->to + pixel_at(row, f->x.in, 0, f->block);
 
 		for (int ix = 0; ix < f->x.in; ix++)

@@ -134,6 +134,7 @@ enum { DEPTH_TAPS = 64 };       /* of a window at most */
 struct depthwise_pass {
 	struct slide y, x;
 	int block, stream, turned;
+	int row, end;                   /* rows written: row .. end - 1; dw: all are read */
 	const void *from;               /* the plane read; dx, dw: that of x */
 	void *to;                       /* the plane written */
 	const void *dy;                 /* dx with a stride, dw */

@@ -26,17 +26,21 @@ struct job {
 /*
  * Runs are taken as they come, so that a thread whose core is lent to another program
  * holds up one run and not half of the step. What one thread wrote is seen by others
- * through `next` alone: libgomp's own meetings are hidden from the thread sanitizer.
+ * through `next` alone, the first and the last of the job that a thread looks at: libgomp's
+ * own meetings are hidden from the thread sanitizer.
  */
 static void take_runs(void *context)
 {
-	struct job *job = context;
-	size_t i = atomic_load(&job->next), end;
+	struct job *shared = context;
+	size_t i = atomic_load(&shared->next), end;
+	const size_t count = shared->count, run = shared->run;
+	each_work *work = shared->work;
+	void *of = shared->context;
 
-	while ((i = atomic_fetch_add(&job->next, job->run)) < job->count) {
-		end = job->count - i < job->run ? job->count : i + job->run;
+	while ((i = atomic_fetch_add(&shared->next, run)) < count) {
+		end = count - i < run ? count : i + run;
 		for (; i < end; i++)
-			job->work(job->context, i);
+			work(of, i);
 	}
 }
 
