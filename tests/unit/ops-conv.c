@@ -46,6 +46,8 @@ static const struct conv_case cases[] = {
 	{ 40, 2, 2, 18, 18, 1, { 3, 3 }, { 1, 1 }, { 1, 1 }, { 2, 1 }, { 2, 1 } },
 	/* channels of a piece that are no multiple of a layout's block */
 	{ 6, 9, 8, 136, 20, 1, { 3, 3 }, { 1, 1 }, { 1, 1 }, { 1, 1 }, { 1, 1 } },
+	/* longer runs, for gradients of many channels' weights */
+	{ 6, 13, 12, 18, 520, 1, { 3, 3 }, { 1, 1 }, { 1, 1 }, { 1, 1 }, { 1, 1 } },
 	/* the first of a network: few channels, large window */
 	{ 2, 17, 17, 3, 16, 1, { 7, 7 }, { 2, 2 }, { 1, 1 }, { 3, 3 }, { 3, 3 } },
 	{ 1, 12, 12, 1, 8, 1, { 5, 5 }, { 1, 1 }, { 1, 1 }, { 2, 2 }, { 2, 2 } },
