@@ -1,11 +1,12 @@
 """Every network of the zoo beside torchvision's, timm's, Keras' or a re-statement in PyTorch
 (lib/peers.py): random weights with random running statistics give the same logits in
 evaluation, within 1e-4 (of images smaller than the network's own, of the largest: statistics
-of few numbers magnify roundings); one step of training gives the same loss (with those of
-auxiliary heads), gradients and running statistics. Prints TAP and a table. Words are names
-of networks to compare, instead of all; after 'golden', of those whose files in
-tests/golden/fidelity are to be written again. Images are small where the network allows it;
-after 'own', as large as it says. tests/golden/net/peers keeps the table, for tests/fidelity.t.
+of few numbers magnify roundings), or BRIEF times what the peer's own float32 is off; one step
+of training gives the same loss (with those of auxiliary heads), gradients and running
+statistics. Prints TAP and a table. Words are names of networks to compare, instead of all;
+after 'golden', of those whose files in tests/golden/fidelity are to be written again. Images
+are small where the network allows it; after 'own', as large as it says.
+tests/golden/net/peers keeps the table, for tests/fidelity.t.
 
 Gradients are the velocity of momentum after one step, which begins at 0: it is read from
 the checkpoint; for one network (SUBTRACTED), also what plain SGD takes away. Where
@@ -32,7 +33,10 @@ import peers
 import streams
 from ours import SLOT, furthest, logits, parameters, random_weights, train, written
 
-KINKS, SUBTRACTED = 0.2, 'squeezenet1_1'
+KINKS, SUBTRACTED = 0.3, 'squeezenet1_1'
+# Of logits, where more than 1e-4: beside what the peer's own float32 is off its double.
+# Winograd's transforms of inceptions at 299x299 give up to 2e-4.
+BRIEF = 4
 
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ZOO = os.path.join(TESTS, '..', 'lib', 'zoo')
@@ -165,10 +169,11 @@ def compare(name, source, peer, folder, own):
     save_file(weights, file)
     apart, largest = np.abs(logits(net, file, images, stream, folder) - theirs).max(), np.abs(theirs).max()
     near = 1e-4 if peer.side == whole else 1e-4 * max(1, largest)
-    streams.check(f'{words}: logits within 1e-4', 0.1 < largest < 50 and apart < near,
-                  f'{apart:.1e}, largest {largest:.2f}')
-    rest = (weights, images, labels, net, file, stream, folder)
     peer.single()
+    brief = np.abs(peer.logits(images) - theirs).max()
+    streams.check(f'{words}: logits within 1e-4', 0.1 < largest < 50 and apart < max(near, BRIEF * brief),
+                  f'{apart:.1e}, its own float32 {brief:.1e}, largest {largest:.2f}')
+    rest = (weights, images, labels, net, file, stream, folder)
     loss, far, drift = compare_step(words, peer, *rest, limit=KINKS)
     row = f'{name} | {source} | {peer.side} {apart:.1e} {largest:.2f} {loss:.1e} {far:.1e} {drift:.1e}'
     if source == 'Keras':

@@ -50,7 +50,8 @@ def furthest(ours, theirs):
     for roundings, as the gradient of a bias before batch norm, counts beside the largest."""
     most, far = max([norm(v) for v in theirs.values()], default=0), [(0.0, '-')]
     for name, v in theirs.items():
-        unit = norm(v) if norm(v) > 1e-6 * most else 1e-3 * most
+        least = 1e-5 if name.endswith('bias') else 1e-6
+        unit = norm(v) if norm(v) > least * most else 1e-3 * most
         far.append((norm(ours[name].reshape(-1) - v.reshape(-1)) / unit, name))
     return max(far)
 
