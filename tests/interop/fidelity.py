@@ -37,6 +37,9 @@ KINKS, SUBTRACTED = 0.3, 'squeezenet1_1'
 # Of logits, where more than 1e-4: beside what the peer's own float32 is off its double.
 # Winograd's transforms of inceptions at 299x299 give up to 2e-4.
 BRIEF = 4
+# Networks of 200 layers without a norm before each sum: PyTorch's own float32 is 3e-4 off in
+# their logits. They are compared at their own size and within twice the bounds.
+DEEPEST = 'slim_resnet_v1_200|bench_official_resnet200'
 
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ZOO = os.path.join(TESTS, '..', 'lib', 'zoo')
@@ -45,7 +48,8 @@ ZOO = os.path.join(TESTS, '..', 'lib', 'zoo')
 # or a head needs it. Of the deepest, statistics of 2x2 pixels magnify roundings too much:
 # resnet101 at 64x64 in float32 is 5e-4 from double in PyTorch as well, at 128x128 8e-5.
 SMALL = 64
-SIDES = [(r'vgg\d.*|alexnet|googlenet|inception_v3|slim_inception_v[234]|bench_inception4|.*_(alexnet|alexnet_v2|overfeat)', None),
+SIDES = [(DEEPEST, None),
+         (r'vgg\d.*|alexnet|googlenet|inception_v3|slim_inception_v[234]|bench_inception4|.*_(alexnet|alexnet_v2|overfeat)', None),
          (r'bench_inception3|.*nasnet.*|.*resne.*(101|152|200).*', 128)]
 
 
@@ -174,7 +178,8 @@ def compare(name, source, peer, folder, own):
     streams.check(f'{words}: logits within 1e-4', 0.1 < largest < 50 and apart < max(near, BRIEF * brief),
                   f'{apart:.1e}, its own float32 {brief:.1e}, largest {largest:.2f}')
     rest = (weights, images, labels, net, file, stream, folder)
-    loss, far, drift = compare_step(words, peer, *rest, limit=KINKS)
+    slack = 2 if re.fullmatch(DEEPEST, name) else 1
+    loss, far, drift = compare_step(words, peer, *rest, limit=slack * KINKS)
     row = f'{name} | {source} | {peer.side} {apart:.1e} {largest:.2f} {loss:.1e} {far:.1e} {drift:.1e}'
     if source == 'Keras':
         return row
@@ -185,7 +190,7 @@ def compare(name, source, peer, folder, own):
     soft = written(folder, 'smooth.net', smoothed(flat))
     with peers.smooth():
         peer.load(weights)
-        loss, far, _ = compare_step(words + ', smooth', peer, *rest[:3], soft, *rest[4:], limit=1e-3)
+        loss, far, _ = compare_step(words + ', smooth', peer, *rest[:3], soft, *rest[4:], limit=slack * 1e-3)
     return f'{row} {loss:.1e} {far:.1e}'
 
 
