@@ -167,10 +167,11 @@ void remat_all(struct pass *a)
 		int y = s->out[0], first, again;
 		struct makers m;
 
-		if (s->part != PART_FORWARD || !is_pointwise(s->kind) || !makers_find(a, i, &m))
+		if (s->part != PART_FORWARD || !is_pointwise(s->kind))
 			continue;
 		first = first_reader(a, y);
-		if (first < 0 || !all_kept(a, &m, first, a->p->value[y].bytes / 16))
+		if (first < 0 || !makers_find(a, i, &m) ||
+		    !all_kept(a, &m, first, a->p->value[y].bytes / 16))
 			continue;
 		again = copy_makers(a, &m, first - 1);
 		if (again >= 0)
