@@ -169,6 +169,17 @@ INLINE ptrdiff_t wino_pixel(const struct wino_side *f, int j, int y, int x)
 	       ((ptrdiff_t)y * f->w + x) * f->block;
 }
 
+/* Which of n rows or columns from `at` on lie inside an axis of `size`: a bit each. */
+INLINE unsigned wino_inside(int at, int n, int size)
+{
+	unsigned in = 0;
+
+	UNROLL
+	for (int i = 0; i < n; i++)
+		in |= (unsigned)((unsigned)(at + i) < (unsigned)size) << i;
+	return in;
+}
+
 /*
  * The points of a tile of rows x cols outputs, from its pixels and those of the `halo`
  * rows and columns behind, zero where there are none; by rows, then by columns.
@@ -177,27 +188,35 @@ INLINE void wino_read(const struct wino_side *f, const num *sample, const struct
 		      float *v, const int rows, const int cols, const int halo,
 		      const int inside_all, void (*const transform)(const vec *, vec *, int))
 {
+	static const num zero[WIDTH] __attribute__((aligned(64)));
+	const unsigned down = wino_inside(at->y, rows + halo, f->h);
+	const unsigned across = wino_inside(at->x, cols + halo, f->w);
+
 	for (int j = 0; j < f->vectors; j++, v += WIDTH) {
 		const num *pixel = sample + wino_pixel(f, j, at->y, at->x);
-		vec row[WINO_IN], column[WINO_IN] = { 0 }, t[WINO_IN][WINO_IN];
+		vec row[WINO_IN] = { 0 }, column[WINO_IN] = { 0 }, t[WINO_IN][WINO_IN];
 
+		UNROLL
 		for (int i = 0; i < rows + halo; i++) {
-			for (int k = 0; k < cols + halo; k++) {
-				const ptrdiff_t from = ((ptrdiff_t)i * f->w + k) * f->block;
+			const unsigned here = down >> i & 1 ? across : 0;
 
-				row[k] = inside_all ||
-					 ((unsigned)(at->y + i) < (unsigned)f->h &&
-					  (unsigned)(at->x + k) < (unsigned)f->w) ?
-					 load(pixel + from) : (vec){ 0 };
+			UNROLL
+			for (int k = 0; k < cols + halo; k++) {
+				const num *p = pixel + ((ptrdiff_t)i * f->w + k) * f->block;
+
+				row[k] = load(inside_all || here >> k & 1 ? p : zero);
 			}
 			transform(row, t[i], cols);
 		}
+		UNROLL
 		for (int k = 0; k < WINO_IN; k++) {
 			if (!wino_has(cols, k))
 				continue;
+			UNROLL
 			for (int i = 0; i < rows + halo; i++)
 				row[i] = t[i][k];
 			transform(row, column, rows);
+			UNROLL
 			for (int i = 0; i < WINO_IN; i++)
 				if (wino_has(rows, i))
 					set(v + (size_t)(i * WINO_IN + k) * f->point, column[i]);

@@ -160,13 +160,65 @@ static void tile_in(const struct wino_job *j, const struct wino_side *side, size
 	j->k->wino_in(side, sample_at(j, j->from, j->x, t->n, vector), &at, points);
 }
 
+/* Of functions that only ask for memory, to which gcc ascribes no effect: their calls it
+ * would leave out. */
+#define ASKING static inline __attribute__((always_inline))
+
+/*
+ * While a run is multiplied, which needs no memory, the next one's pixels are brought near:
+ * of tile t of it those that the tiles above and to the left do not read. down, right:
+ * where the first of them are from where a tile's outputs begin.
+ */
+ASKING void tile_ask(const struct wino_job *j, const struct wino_side *side,
+		     const struct value *v, const char *base, size_t vector, size_t t,
+		     const int begin[2])
+{
+	struct tile tile = tile_of(j->own, t);
+	int y = tile.at.y + begin[0], x = tile.at.x + begin[1];
+	int rows = side->h - y < WINO_OUT ? side->h - y : WINO_OUT;
+	int cols = side->w - x < WINO_OUT ? side->w - x : WINO_OUT;
+	size_t pixel = (size_t)side->block * dtype_bytes(v->lay.type);
+
+	for (size_t k = 0; k < (size_t)side->vectors; k++) {
+		const char *at = sample_at(j, v, base, tile.n, vector + k) +
+				 ((size_t)y * (size_t)side->w + (size_t)x) * pixel;
+
+		for (int r = 0; r < rows; r++, at += (size_t)side->w * pixel)
+			for (int c = 0; c < cols; c++)
+				__builtin_prefetch(at + (size_t)c * pixel);
+	}
+}
+
+/* At one of the points, its share of the tiles first .. last - 1. */
+ASKING void run_ask(const struct wino_job *j, const struct wino_side *side,
+		    const struct value *v, const char *base, size_t vector, size_t first,
+		    size_t last, int point, const int begin[2])
+{
+	size_t count = last - first, t = first + count * (size_t)point / WINO_POINTS;
+	size_t end = first + count * ((size_t)point + 1) / WINO_POINTS;
+
+	for (; t < end; t++)
+		tile_ask(j, side, v, base, vector, t, begin);
+}
+
+/* Of the side whose tiles overlap. */
+ASKING void run_ask_in(const struct wino_job *j, const struct wino_side *side, size_t vector,
+		       size_t first, size_t last, int point)
+{
+	int begin[2];
+
+	for (int i = 0; i < 2; i++)
+		begin[i] = WINO_IN - WINO_OUT - j->own->before[i];
+	run_ask(j, side, j->from, j->x, vector, first, last, point, begin);
+}
+
 /* ---- outputs and gradients of inputs ---- */
 
 static void piece(void *context, size_t i)
 {
 	const struct wino_job *j = context;
 	const struct wino_own *own = j->own;
-	size_t first = i * own->run, last = first + own->run, t;
+	size_t first = i * own->run, last = first + own->run, next = last + own->run, t;
 	size_t from = side_row(j->dev, &own->from), to = side_row(j->dev, &own->to);
 	float *v = j->work + (size_t)thread_of() * own->scratch;
 	float *m = v + WINO_POINTS * own->from.point;
@@ -174,7 +226,9 @@ static void piece(void *context, size_t i)
 				  .inner = own->inner, .vectors = own->to.vectors };
 	struct run run;
 
-	run_make(own, first, last < own->count ? last : own->count, &run);
+	last = last < own->count ? last : own->count;
+	next = next < own->count ? next : own->count;
+	run_make(own, first, last, &run);
 	for (t = 0; t < run.first[KINDS]; t++)
 		tile_in(j, &own->from, 0, &run.tile[t], v + t * from);
 	for (int p = 0; p < WINO_POINTS; p++) {
@@ -183,6 +237,7 @@ static void piece(void *context, size_t i)
 		f.b = j->w + (size_t)p * own->inner * to;
 		f.c = m + (size_t)p * own->to.point + t * to;
 		j->dev->k->wino_product(&f);
+		run_ask_in(j, &own->from, 0, last, next, p);
 	}
 	for (t = 0; t < run.first[KINDS]; t++) {
 		const struct tile *at = &run.tile[t];
@@ -278,10 +333,12 @@ static void filters_back(const struct wino_job *j, size_t first, size_t last, si
 	j->dev->k->wino_dw(&f, j->sums + first * f.points + k, j->dw + k * f.lane + first * 9);
 }
 
-/* The products of a run whose points are v and w, added to a share's. */
+/* The products of a run whose points are v and w, added to a share's; tiles
+ * first .. last - 1 come next. */
 static void products_add(const struct wino_job *j, const struct block *b, const struct run *run,
-			 int begin, const float *v, const float *w)
+			 int begin, const float *v, const float *w, size_t first, size_t last)
 {
+	static const int at_once[2] = { 0, 0 };
 	const struct wino_own *own = j->own;
 	size_t width = (size_t)j->dev->k->width, to = side_row(j->dev, &own->to);
 	size_t c = b->vector[0] * width, channels = side_row(j->dev, &b->side[0]), t;
@@ -297,6 +354,8 @@ static void products_add(const struct wino_job *j, const struct block *b, const 
 		f.b = w + (size_t)p * own->to.point + t * f.b_inner;
 		f.c = sum + (size_t)p * own->sum_point;
 		j->dev->k->wino_product(&f);
+		run_ask_in(j, &b->side[0], b->vector[0], first, last, p);
+		run_ask(j, &b->side[1], j->to, j->y, b->vector[1], first, last, p, at_once);
 	}
 }
 
@@ -323,7 +382,8 @@ static void dw_piece(void *context, size_t i)
 			j->k->wino_dy(&b.side[1], sample_at(j, j->to, j->y, at->n, b.vector[1]),
 				      &at->at, w + t * row[1]);
 		}
-		products_add(j, &b, &run, first == start, v, w);
+		products_add(j, &b, &run, first == start, v, w, last,
+			     end - last < own->run ? end : last + own->run);
 	}
 	/* of the only share: while they are near */
 	for (t = 0; own->shares == 1 && t < (size_t)b.side[1].vectors; t++) {
