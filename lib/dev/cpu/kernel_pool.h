@@ -19,47 +19,65 @@ INLINE size_t pixel_at(int row, int across, int i, int block)
 	return ((size_t)row * (size_t)across + (size_t)i) * (size_t)block;
 }
 
+/* Taps of a window: rows and columns y0 .. y1 - 1, x0 .. x1 - 1 of it lie inside. */
+struct window_part { int y0, y1, x0, x1; };
+
+/* The largest of a window's numbers, from those of its first tap inside on. */
+INLINE void window_max(const struct pool_pass *f, const num *from, size_t next,
+		       const struct window_part part, const int across, size_t o)
+{
+	const size_t tap = (size_t)f->x.dilation * (size_t)f->block;
+
+	for (int k = 0; k < f->block; k += WIDTH) {
+		vec best = load(from + k);
+		bits place = part.y0 * across + part.x0 - (bits){ 0 };
+
+		UNROLL
+		for (int ky = part.y0; ky < part.y1; ky++) {
+			const num *row = from + k + (size_t)(ky - part.y0) * next;
+
+			UNROLL
+			for (int kx = part.x0; kx < part.x1; kx++) {
+				const vec v = load(row + (size_t)(kx - part.x0) * tap);
+				/* larger, or NaN, unless a NaN was there before */
+				const bits better = ~(v <= best) & (best == best);
+
+				if (ky == part.y0 && kx == part.x0)
+					continue;
+				best = choose(better, v, best);
+				place = (place & ~better) | (better & (ky * across + kx));
+			}
+		}
+		store((num *)f->to + o + k, best);
+		if (f->place)
+			NARROW(f->place + o + k, place);
+		if (f->place_wide)
+			*(bits *)(f->place_wide + o + k) = place;
+	}
+}
+
 static void maxpool(const struct pool_pass *f, int row)
 {
 	const int block = f->block, y = row * f->y.stride - f->y.before;
-	const size_t tap = (size_t)f->x.dilation * (size_t)block;
-	int y0, y1, x0, x1;
+	const size_t next = pixel_at(f->y.dilation, f->x.in, 0, block);
+	struct window_part part;
 
-	taps_inside(&f->y, row, &y0, &y1);
+	taps_inside(&f->y, row, &part.y0, &part.y1);
 	for (int ox = 0; ox < f->x.out; ox++) {
-		size_t o = pixel_at(row, f->x.out, ox, block);
-		int x = ox * f->x.stride - f->x.before;
+		const size_t o = pixel_at(row, f->x.out, ox, block);
+		const num *from;
 
-		taps_inside(&f->x, ox, &x0, &x1);
-		for (int k = 0; k < block; k += WIDTH) {
-			vec best = { 0 };
-			bits place = y0 * f->x.k + x0 - (bits){ 0 };
-
-			for (int ky = y0; ky < y1; ky++) {
-				const num *from = (const num *)f->from + k + pixel_at(
-					y + ky * f->y.dilation, f->x.in,
-					x + x0 * f->x.dilation, block);
-
-				for (int kx = x0; kx < x1; kx++, from += tap) {
-					vec v = load(from);
-					bits better;
-
-					if (ky == y0 && kx == x0) {
-						best = v;
-						continue;
-					}
-					/* larger, or NaN, unless a NaN was there before */
-					better = ~(v <= best) & (best == best);
-					best = choose(better, v, best);
-					place = (place & ~better) | (better & (ky * f->x.k + kx));
-				}
-			}
-			store((num *)f->to + o + k, best);
-			if (f->place)
-				NARROW(f->place + o + k, place);
-			if (f->place_wide)
-				*(bits *)(f->place_wide + o + k) = place;
-		}
+		taps_inside(&f->x, ox, &part.x0, &part.x1);
+		from = (const num *)f->from +
+		       pixel_at(y + part.y0 * f->y.dilation, f->x.in,
+				ox * f->x.stride - f->x.before + part.x0 * f->x.dilation, block);
+		if (f->y.k == 3 && f->x.k == 3 && part.y1 - part.y0 == 3 && part.x1 - part.x0 == 3)
+			window_max(f, from, next, (struct window_part){ 0, 3, 0, 3 }, 3, o);
+		else if (f->y.k == 2 && f->x.k == 2 && part.y1 - part.y0 == 2 &&
+			 part.x1 - part.x0 == 2)
+			window_max(f, from, next, (struct window_part){ 0, 2, 0, 2 }, 2, o);
+		else
+			window_max(f, from, next, part, f->x.k, o);
 	}
 }
 
