@@ -22,10 +22,14 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Tiles of a run: of outputs at most; of gradients of weights; and of those with so many
- * channels that the rows of sums, which each run reads and writes, come from afar (at 512
- * a quarter less time than by RUN_DW). */
-enum { RUN_OUT = 48, RUN_DW = 32, RUN_WIDE = 64, WIDE = 512 };
+/* Tiles of a run: of outputs at most, and where all filters' points are near, so that a
+ * run's are to be so beside them (5 % less time at 64 channels); of gradients of weights;
+ * and of those with so many channels that the rows of sums, which each run reads and
+ * writes, come from afar (at 512 a quarter less time than by RUN_DW). */
+enum { RUN_OUT = 48, RUN_NEAR = 18, RUN_DW = 32, RUN_WIDE = 64, WIDE = 512 };
+
+/* Bytes of filters' points that a cache near a core holds beside a run's. */
+enum { NEAR = 640 << 10 };
 
 /* Of gradients of weights: channels of a block on each side, pieces that are wanted, bytes
  * of all shares' sums together. */
@@ -501,9 +505,9 @@ static struct wino_side side_of(const struct device *dev, const struct value *v,
 }
 
 /* Runs of nearly the same length, a multiple of the threads where there are few. */
-static size_t run_of(size_t count, size_t threads)
+static size_t run_of(size_t count, size_t most, size_t threads)
 {
-	size_t runs = (count + RUN_OUT - 1) / RUN_OUT;
+	size_t runs = (count + most - 1) / most;
 
 	if (runs < 4 * threads)
 		runs = (runs + threads - 1) / threads * threads;
@@ -557,6 +561,7 @@ int wino_prepare(struct device *dev, const struct conv_step *c)
 	const struct value *from = &c->p->value[dx ? c->y : c->x];
 	const struct value *to = &c->p->value[dx ? c->x : c->y];
 	struct wino_own *own;
+	int near;
 
 	if (!layout_walks(dev, from, from->lay) || !layout_walks(dev, to, to->lay))
 		return 0;
@@ -571,7 +576,8 @@ int wino_prepare(struct device *dev, const struct conv_step *c)
 	own->last[0] = to->h - (own->tiles[0] - 1) * WINO_OUT;
 	own->last[1] = to->w - (own->tiles[1] - 1) * WINO_OUT;
 	own->count = (size_t)to->n * (size_t)own->tiles[0] * (size_t)own->tiles[1];
-	own->run = !dw ? run_of(own->count, (size_t)dev->threads) :
+	near = WINO_POINTS * (size_t)from->c * (size_t)to->lay.pad * sizeof(float) <= NEAR;
+	own->run = !dw ? run_of(own->count, near ? RUN_NEAR : RUN_OUT, (size_t)dev->threads) :
 		   to->lay.pad < WIDE ? RUN_DW : RUN_WIDE;
 	own->inner = (size_t)from->c;
 	own->from = side_of(dev, from, own->run);
