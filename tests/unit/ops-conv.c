@@ -32,6 +32,8 @@ static const struct conv_case cases[] = {
 	{ 3, 18, 14, 20, 40, 1, { 3, 3 }, { 1, 1 }, { 1, 1 }, { 0, 0 }, { 0, 0 } },
 	{ 4, 11, 9, 33, 17, 1, { 3, 3 }, { 1, 1 }, { 1, 1 }, { 2, 0 }, { 0, 3 } },
 	{ 9, 20, 17, 18, 84, 1, { 3, 3 }, { 1, 1 }, { 1, 1 }, { 1, 1 }, { 1, 1 } },
+	/* few tiles and many filters: a panel and channels that are not full */
+	{ 9, 7, 6, 171, 200, 1, { 3, 3 }, { 1, 1 }, { 1, 1 }, { 1, 1 }, { 1, 1 } },
 	/* tiles at the edge with 1, 2 and 3 outputs, down, across and both, whole ones beside
 	 * them or not; runs of many kinds of tiles, shares of them */
 	{ 9, 13, 11, 18, 20, 1, { 3, 3 }, { 1, 1 }, { 1, 1 }, { 1, 1 }, { 1, 1 } },
@@ -46,6 +48,8 @@ static const struct conv_case cases[] = {
 	{ 40, 2, 2, 18, 18, 1, { 3, 3 }, { 1, 1 }, { 1, 1 }, { 2, 1 }, { 2, 1 } },
 	/* channels of a piece that are no multiple of a layout's block */
 	{ 6, 9, 8, 136, 20, 1, { 3, 3 }, { 1, 1 }, { 1, 1 }, { 1, 1 }, { 1, 1 } },
+	/* several groups of few tiles */
+	{ 130, 5, 2, 170, 175, 1, { 3, 3 }, { 1, 1 }, { 1, 1 }, { 1, 1 }, { 1, 1 } },
 	/* longer runs, for gradients of many channels' weights */
 	{ 6, 13, 12, 18, 520, 1, { 3, 3 }, { 1, 1 }, { 1, 1 }, { 1, 1 }, { 1, 1 } },
 	/* the first of a network: few channels, large window */

@@ -9,6 +9,11 @@
  * evaluation, which makes them once for all batches; in training, where each step has
  * other filters, a step makes them from the master in its workspace.
  *
+ * Where the filters' points are many and the tiles few, each run would wait for all of the
+ * filters' points again. There the points of a group of tiles are made first; a piece is a
+ * panel of the channels that are written, which makes its filters' points from the master,
+ * some channels at a time that stay near, and needs them but once.
+ *
  * Gradients of weights: a piece is a share of the tiles for a block of both sides'
  * channels, as large as the caches near a core hold, and adds the products at each
  * point up over its tiles, run by run. The sums of the shares are added in the end; how
@@ -31,6 +36,10 @@ enum { RUN_OUT = 48, RUN_NEAR = 18, RUN_DW = 32, RUN_WIDE = 64, WIDE = 512 };
 /* Bytes of filters' points that a cache near a core holds beside a run's. */
 enum { NEAR = 640 << 10 };
 
+/* Few tiles, of a group of them at most, and channels that a panel writes and reads at a time:
+ * their filters' points and sums are what a core holds near. */
+enum { FEW = 512, GROUP = 256, NEAR = 32 };
+
 /* Of gradients of weights: channels of a block on each side, pieces that are wanted, bytes
  * of all shares' sums together. */
 enum { BLOCK = 128, PIECES = 16, SUMS = 12 << 20 };
@@ -38,7 +47,7 @@ enum { BLOCK = 128, PIECES = 16, SUMS = 12 << 20 };
 /* Channels that a piece of packing or turning back takes one after the other. */
 enum { CHANNELS = 32 };
 
-/* Bytes of packed weights that go past the caches. */
+/* Bytes of filters' points that go past the caches, or are better not kept. */
 enum { STREAMED = 4 << 20 };
 
 struct wino_own {
@@ -48,15 +57,17 @@ struct wino_own {
 	int tiles[2];                   /* down and across a sample */
 	int last[2];                    /* outputs of the last of them, 1 .. 4 */
 	size_t count;                   /* tiles of the batch */
-	size_t run;                     /* tiles whose points are made at a time */
+	size_t run;                     /* tiles whose points are made at a time: run or group */
 	size_t inner;                   /* channels summed over */
 	size_t scratch;                 /* numbers a thread */
 	struct epilogue after;
 	struct pack_attr pack;          /* the filters' points that the step makes itself: */
 	size_t packed;                  /* numbers of them, or 0 */
-	/* gradients of weights: */
+	size_t spread;                  /* few tiles: numbers of a group's points, else 0 */
+	size_t filter_point;            /* numbers from point to point of a panel's filters */
+	/* gradients of weights, the blocks of few tiles too: */
+	size_t blocks[2], part[2];      /* of from's and to's channels; vectors of each */
 	size_t shares, share;           /* of the tiles; how many tiles each has */
-	size_t blocks[2], part[2];      /* of x's and dy's channels; vectors of each */
 	size_t sum_point, sum;          /* numbers of a share's sums, at one point and in all */
 };
 
@@ -70,6 +81,8 @@ struct wino_job {
 	const float *w;
 	struct wino_after after;        /* add: the whole value */
 	float *work, *sums, *dw;
+	float *spread;                  /* of few tiles: the points of this group */
+	size_t group;
 };
 
 /* Numbers from row to row of points. */
@@ -110,7 +123,7 @@ static struct tile tile_of(const struct wino_own *own, size_t i)
 enum { KINDS = 4 };
 
 struct run {
-	struct tile tile[RUN_WIDE];
+	struct tile tile[GROUP];
 	size_t first[KINDS + 1];
 };
 
@@ -216,7 +229,51 @@ ASKING void run_ask_in(const struct wino_job *j, const struct wino_side *side, s
 	run_ask(j, side, j->from, j->x, vector, first, last, point, begin);
 }
 
+/* What one piece works on, of both sides' channels. */
+struct block {
+	size_t share, vector[2];        /* the first of from's and to's */
+	struct wino_side side[2];
+};
+
+static struct block block_of(const struct wino_own *own, size_t i)
+{
+	const struct wino_side *all[2] = { &own->from, &own->to };
+	size_t blocks = own->blocks[0] * own->blocks[1];
+	size_t at[2] = { i % blocks / own->blocks[1], i % own->blocks[1] };
+	struct block b = { .share = i / blocks };
+
+	for (int k = 0; k < 2; k++) {
+		size_t left;
+
+		b.vector[k] = at[k] * own->part[k];
+		b.side[k] = *all[k];
+		left = (size_t)all[k]->vectors - b.vector[k];
+		b.side[k].vectors = (int)(left < own->part[k] ? left : own->part[k]);
+	}
+	return b;
+}
+
 /* ---- outputs and gradients of inputs ---- */
+
+/* A run's outputs of a side, from a vector of channels on. */
+static void run_out(const struct wino_job *j, const struct wino_side *side, size_t vector,
+		    const struct run *run, const float *m)
+{
+	size_t row = side_row(j->dev, side);
+
+	for (size_t t = 0; t < run->first[KINDS]; t++) {
+		const struct tile *at = &run->tile[t];
+		struct wino_after after = j->after;
+
+		if (after.add)
+			after.add = sample_at(j, j->to, after.add, at->n, vector);
+		if (after.bias)
+			after.bias += vector * (size_t)j->dev->k->width;
+		after.last = t + 1 == run->first[KINDS];
+		j->k->wino_out(side, m + t * row, &after, &at->at,
+			       sample_at(j, j->to, j->y, at->n, vector));
+	}
+}
 
 static void piece(void *context, size_t i)
 {
@@ -243,17 +300,128 @@ static void piece(void *context, size_t i)
 		j->dev->k->wino_product(&f);
 		run_ask_in(j, &own->from, 0, last, next, p);
 	}
-	for (t = 0; t < run.first[KINDS]; t++) {
-		const struct tile *at = &run.tile[t];
-		struct wino_after after = j->after;
+	run_out(j, &own->to, 0, &run, m);
+}
 
-		if (after.add)
-			after.add = sample_at(j, j->to, after.add, at->n, 0);
-		after.last = t + 1 == run.first[KINDS];
-		j->k->wino_out(&own->to, m + t * to, &after, &at->at,
-			       sample_at(j, j->to, j->y, at->n, 0));
+/* ---- the same of few tiles ---- */
+
+/* Vectors of filters of a direction: which inner channels, of which vector of the others. */
+static struct wino_filters filters_of(const struct device *dev, const struct pack_attr *a,
+				      size_t vector, size_t at, size_t count)
+{
+	const struct dnn_conv *c = &a->conv;
+	int forward = a->direction == DNN_FORWARD, inner = forward ? c->in_c : c->out_c;
+	int lanes = (forward ? c->out_c : c->in_c) - (int)vector * dev->k->width;
+	size_t in_row = (size_t)c->in_c * 9;
+	struct wino_filters f = { .count = (int)count, .next = forward ? 9 : in_row,
+				  .lane = forward ? in_row : 9, .turned = !forward,
+				  .end = at + count == (size_t)inner && lanes <= dev->k->width };
+
+	f.lanes = lanes < 0 ? 0 : lanes < dev->k->width ? lanes : dev->k->width;
+	return f;
+}
+
+static void group_make(const struct wino_job *j, struct run *run)
+{
+	size_t first = j->group * j->own->run, last = first + j->own->run;
+
+	run_make(j->own, first, last < j->own->count ? last : j->own->count, run);
+}
+
+/* The group's points of a block of the channels that are read. */
+static void spread_piece(void *context, size_t i)
+{
+	const struct wino_job *j = context;
+	const struct block b = block_of(j->own, i * j->own->blocks[1]);
+	size_t row = side_row(j->dev, &b.side[0]), t;
+	float *v = j->spread + i * WINO_POINTS * j->own->from.point;
+	struct run run;
+
+	group_make(j, &run);
+	for (t = 0; t < run.first[KINDS]; t++)
+		tile_in(j, &b.side[0], b.vector[0], &run.tile[t], v + t * row);
+}
+
+/* The points u of a block's filters, which are `count` of each vector: in panels. */
+static void filters_make(const struct wino_job *j, const struct block *b, size_t count, float *u)
+{
+	size_t width = (size_t)j->dev->k->width, panel = (size_t)j->dev->k->wino_panel;
+	size_t vectors = (size_t)b->side[1].vectors, at = b->vector[0] * width;
+
+	for (size_t k = 0; k < vectors; k++) {
+		size_t start = k / panel * panel, vector = b->vector[1] + k;
+		size_t cols = vectors - start < panel ? vectors - start : panel;
+		struct wino_filters f = filters_of(j->dev, &j->own->pack, vector, at, count);
+
+		f.points = cols * width;
+		f.point = j->own->filter_point;
+		j->dev->k->wino_weights(&f, j->w + vector * width * f.lane + at * f.next,
+					u + (start * count + k - start) * width);
 	}
 }
+
+/*
+ * A block's products, added to the sums m; v: the group's points, u: room for the filters'.
+ * Meanwhile the next block's filters are asked for, as a function of its own could not.
+ */
+static void block_add(const struct wino_job *j, const struct block *b, const struct run *run,
+		      const float *v, float *u, float *m)
+{
+	const struct wino_own *own = j->own;
+	size_t width = (size_t)j->dev->k->width, at = b->vector[0] * width, left = own->inner - at;
+	size_t row = side_row(j->dev, &b->side[0]), inner = left < row ? left : row, t;
+	struct wino_product f = { .a_row = row, .a_inner = 1, .inner = inner,
+				  .c_row = side_row(j->dev, &b->side[1]),
+				  .vectors = b->side[1].vectors, .add = at > 0 };
+	int forward = own->pack.direction == DNN_FORWARD;
+	size_t rows = forward ? f.c_row : row, some = (forward ? row : f.c_row) * 9;
+	size_t from = at + row, to = b->vector[1] * width, next = (size_t)own->pack.conv.in_c * 9;
+	const float *w = j->w + (forward ? to : from) * next + (forward ? from : to) * 9;
+
+	filters_make(j, b, inner, u);
+	for (size_t p = 0; p < WINO_POINTS; p++) {
+		f.rows = run_have(own, run, (int)p, &t);
+		f.a = v + p * own->from.point + t * row;
+		f.b = u + p * own->filter_point;
+		f.c = m + p * own->to.point + t * f.c_row;
+		j->dev->k->wino_product(&f);
+		if (left <= row)
+			continue;
+		for (size_t r = rows * p / WINO_POINTS; r < rows * (p + 1) / WINO_POINTS; r++)
+			for (size_t n = 0; n < some; n += 64 / sizeof *w)
+				__builtin_prefetch(w + r * next + n);
+	}
+}
+
+/* The group's outputs of a panel. */
+static void panel_piece(void *context, size_t i)
+{
+	const struct wino_job *j = context;
+	const struct wino_own *own = j->own;
+	float *u = j->work + (size_t)thread_of() * own->scratch;
+	float *m = u + WINO_POINTS * own->filter_point;
+	struct block b;
+	struct run run;
+
+	group_make(j, &run);
+	for (size_t n = 0; n < own->blocks[0]; n++) {
+		b = block_of(own, n * own->blocks[1] + i);
+		block_add(j, &b, &run, j->spread + n * WINO_POINTS * own->from.point, u, m);
+	}
+	run_out(j, &b.side[1], b.vector[1], &run, m);
+}
+
+static void groups_run(struct wino_job *j)
+{
+	const struct wino_own *own = j->own;
+
+	for (j->group = 0; j->group * own->run < own->count; j->group++) {
+		each(j->dev, own->blocks[0], spread_piece, j);
+		each(j->dev, own->blocks[1], panel_piece, j);
+	}
+}
+
+/* ---- both ---- */
 
 static struct wino_job job_of(struct device *dev, const struct memory *m, const struct step *s,
 			      int from, int to)
@@ -272,52 +440,31 @@ static int wino_run(struct device *dev, const struct memory *m, const struct ste
 	const struct epilogue *after = &own->after;
 	struct wino_job j = job_of(dev, m, s, s->in[0], after->y);
 	const float *bias = s->kind == STEP_CONV ? memory_at(m, step_in(s, 2)) : NULL;
+	float *shared = j.work + (size_t)dev->threads * own->scratch;
 
 	j.w = memory_at(m, s->in[1]);
 	if (own->packed) {
-		float *points = j.work + (size_t)dev->threads * own->scratch;
-
-		wino_pack(dev, &own->pack, j.w, points);
-		j.w = points;
+		wino_pack(dev, &own->pack, j.w, shared);
+		j.w = shared;
 	}
 	j.after = (struct wino_after){ .add = memory_at(m, after->add), .act = after->act,
 				       .stream = value_streams(j.to) };
 	if (bias) {
-		float *padded = j.work + (size_t)dev->threads * own->scratch + own->packed;
+		float *padded = shared + own->packed + own->spread;
 
 		memset(padded, 0, (size_t)j.to->lay.pad * sizeof *padded);
 		memcpy(padded, bias, (size_t)j.to->c * sizeof *padded);
 		j.after.bias = padded;
 	}
-	each(dev, (own->count + own->run - 1) / own->run, piece, &j);
+	j.spread = shared;
+	if (own->spread)
+		groups_run(&j);
+	else
+		each(dev, (own->count + own->run - 1) / own->run, piece, &j);
 	return 0;
 }
 
 /* ---- gradients of weights ---- */
-
-/* What one piece works on. */
-struct block {
-	size_t share, vector[2];        /* the first of x's and dy's */
-	struct wino_side side[2];
-};
-
-static struct block block_of(const struct wino_own *own, size_t i)
-{
-	const struct wino_side *all[2] = { &own->from, &own->to };
-	size_t blocks = own->blocks[0] * own->blocks[1];
-	size_t at[2] = { i % blocks / own->blocks[1], i % own->blocks[1] };
-	struct block b = { .share = i / blocks };
-
-	for (int k = 0; k < 2; k++) {
-		size_t left;
-
-		b.vector[k] = at[k] * own->part[k];
-		b.side[k] = *all[k];
-		left = (size_t)all[k]->vectors - b.vector[k];
-		b.side[k].vectors = (int)(left < own->part[k] ? left : own->part[k]);
-	}
-	return b;
-}
 
 /* Filters first .. last - 1 of the input's channels, a vector of the output's. */
 static void filters_back(const struct wino_job *j, size_t first, size_t last, size_t vector)
@@ -441,24 +588,16 @@ struct pack_job { struct device *dev; const struct pack_attr *a; const float *w;
 static void pack_piece(void *context, size_t i)
 {
 	const struct pack_job *j = context;
-	const struct dnn_conv *c = &j->a->conv;
 	size_t width = (size_t)j->dev->k->width, panel = (size_t)j->dev->k->wino_panel;
 	size_t vectors = (size_t)j->a->to_pad / width, inner = inner_of(j->a);
 	size_t vector = i % vectors, at = i / vectors * CHANNELS, start = vector / panel * panel;
 	size_t cols = vectors - start < panel ? vectors - start : panel;
 	size_t count = inner - at < CHANNELS ? inner - at : CHANNELS;
-	int forward = j->a->direction == DNN_FORWARD, to_c = forward ? c->out_c : c->in_c;
-	int lanes = to_c - (int)(vector * width);
-	size_t in_row = (size_t)c->in_c * 9;
-	struct wino_filters f = { .count = (int)count, .next = forward ? 9 : in_row,
-				  .points = cols * width, .lane = forward ? in_row : 9,
-				  .point = inner * (size_t)j->a->to_pad,
-				  .lanes = lanes < 0 ? 0 : lanes, .turned = !forward,
-				  .end = at + count == inner && lanes <= (int)width,
-				  .stream = wino_pack_bytes(j->a) >= STREAMED };
+	struct wino_filters f = filters_of(j->dev, j->a, vector, at, count);
 
-	if ((size_t)f.lanes > width)
-		f.lanes = (int)width;
+	f.points = cols * width;
+	f.point = inner * (size_t)j->a->to_pad;
+	f.stream = wino_pack_bytes(j->a) >= STREAMED;
 	j->dev->k->wino_weights(&f, j->w + vector * width * f.lane + at * f.next,
 				j->points + (start * inner + at * cols + vector - start) * width);
 }
@@ -471,25 +610,31 @@ void wino_pack(struct device *dev, const struct pack_attr *a, const float *w, fl
 	     pack_piece, &j);
 }
 
-/* By the step itself in training, else by a PACK step. */
-static int pack_add(const struct conv_step *c, const struct value *to, struct wino_own *own)
+static struct pack_attr pack_of(const struct conv_step *c, const struct value *to)
 {
 	struct pack_attr a;
-	char key[48];
 
 	memset(&a, 0, sizeof a);
 	a.way = PACK_WINOGRAD;
 	a.direction = c->direction;
 	a.to_pad = to->lay.pad;
 	a.conv = c->conv;
+	return a;
+}
+
+/* By the step itself in training, else by a PACK step. */
+static int pack_add(const struct conv_step *c, struct wino_own *own)
+{
+	const struct pack_attr *a = &own->pack;
+	char key[48];
+
 	if (c->p->options.training) {
-		own->pack = a;
-		own->packed = wino_pack_bytes(&a) / sizeof(float);
+		own->packed = wino_pack_bytes(a) / sizeof(float);
 		return 0;
 	}
-	snprintf(key, sizeof key, "wino4x3:%d:%d", (int)c->direction, a.to_pad);
-	return program_pack(c->p, (int)(c->s - c->p->step), 1, key, wino_pack_bytes(&a), &a,
-			    sizeof a);
+	snprintf(key, sizeof key, "wino4x3:%d:%d", (int)c->direction, a->to_pad);
+	return program_pack(c->p, (int)(c->s - c->p->step), 1, key, wino_pack_bytes(a), a,
+			    sizeof *a);
 }
 
 /* ---- prepare ---- */
@@ -532,6 +677,30 @@ static void cut(size_t vectors, size_t panel, size_t most, size_t *blocks, size_
 	*blocks = (vectors + *part - 1) / *part;
 }
 
+/* Numbers from point to point of blocks. */
+static void blocks_space(const struct device *dev, struct wino_own *own)
+{
+	own->from.point = own->run * own->part[0] * (size_t)dev->k->width + 16;
+	own->to.point = own->run * own->part[1] * (size_t)dev->k->width + 16;
+}
+
+/* Groups of few tiles, and panels, smaller ones where there are more threads. */
+static void few_cut(const struct device *dev, struct wino_own *own)
+{
+	size_t width = (size_t)dev->k->width, most = NEAR / width;
+	size_t groups = (own->count + GROUP - 1) / GROUP, vectors = (size_t)own->to.vectors;
+
+	own->run = (own->count + groups - 1) / groups;
+	cut((size_t)own->from.vectors, unit_of(dev, &own->from), most, &own->blocks[0],
+	    &own->part[0]);
+	if (vectors < most * (size_t)dev->threads)
+		most = 1;
+	cut(vectors, unit_of(dev, &own->to), most, &own->blocks[1], &own->part[1]);
+	blocks_space(dev, own);
+	own->filter_point = own->part[0] * width * own->part[1] * width + 16;
+	own->spread = own->blocks[0] * WINO_POINTS * own->from.point;
+}
+
 /* Blocks of channels and shares of the tiles, by the shape alone. */
 static void dw_cut(const struct device *dev, struct wino_own *own, const struct value *to)
 {
@@ -551,8 +720,7 @@ static void dw_cut(const struct device *dev, struct wino_own *own, const struct 
 		own->shares *= 2;
 	own->share = (runs + own->shares - 1) / own->shares * own->run;
 	own->shares = (own->count + own->share - 1) / own->share;
-	own->from.point = own->run * own->part[0] * width + 16;
-	own->to.point = own->run * own->part[1] * width + 16;
+	blocks_space(dev, own);
 }
 
 int wino_prepare(struct device *dev, const struct conv_step *c)
@@ -582,17 +750,18 @@ int wino_prepare(struct device *dev, const struct conv_step *c)
 	own->inner = (size_t)from->c;
 	own->from = side_of(dev, from, own->run);
 	own->to = side_of(dev, to, own->run);
+	own->pack = pack_of(c, to);
 	if (dw)
 		dw_cut(dev, own, to);
-	own->scratch = WINO_POINTS * (own->from.point + own->to.point);
-	if (dw) {
-		c->s->work = ((size_t)dev->threads * own->scratch + own->shares * own->sum) *
-			     sizeof(float);
-	} else {
-		TRY(pack_add(c, to, own));
-		c->s->work = ((size_t)dev->threads * own->scratch + own->packed +
-			      (c->conv.bias ? (size_t)to->lay.pad : 0)) * sizeof(float);
-	}
+	else if (wino_pack_bytes(&own->pack) >= STREAMED && own->count <= FEW)
+		few_cut(dev, own);
+	else
+		TRY(pack_add(c, own));
+	own->scratch = WINO_POINTS * (own->to.point + (own->spread ? own->filter_point :
+						       own->from.point));
+	c->s->work = ((size_t)dev->threads * own->scratch + own->packed + own->spread +
+		      (dw ? own->shares * own->sum : 0) +
+		      (c->conv.bias ? (size_t)to->lay.pad : 0)) * sizeof(float);
 	TRY(step_choose(c->s, "cpu", "wino4x3"));
 	return 1;
 }
