@@ -34,7 +34,7 @@
 enum { RUN_OUT = 48, RUN_NEAR = 18, RUN_DW = 32, RUN_WIDE = 64, WIDE = 512 };
 
 /* Bytes of filters' points that a cache near a core holds beside a run's. */
-enum { NEAR = 640 << 10 };
+enum { NEAR_BYTES = 640 << 10 };
 
 /* Few tiles, of a group of them at most, and channels that a panel writes and reads at a time:
  * their filters' points and sums are what a core holds near. */
@@ -744,7 +744,7 @@ int wino_prepare(struct device *dev, const struct conv_step *c)
 	own->last[0] = to->h - (own->tiles[0] - 1) * WINO_OUT;
 	own->last[1] = to->w - (own->tiles[1] - 1) * WINO_OUT;
 	own->count = (size_t)to->n * (size_t)own->tiles[0] * (size_t)own->tiles[1];
-	near = WINO_POINTS * (size_t)from->c * (size_t)to->lay.pad * sizeof(float) <= NEAR;
+	near = WINO_POINTS * (size_t)from->c * (size_t)to->lay.pad * sizeof(float) <= NEAR_BYTES;
 	own->run = !dw ? run_of(own->count, near ? RUN_NEAR : RUN_OUT, (size_t)dev->threads) :
 		   to->lay.pad < WIDE ? RUN_DW : RUN_WIDE;
 	own->inner = (size_t)from->c;
