@@ -36,9 +36,11 @@ enum { RUN_OUT = 48, RUN_NEAR = 18, RUN_DW = 32, RUN_WIDE = 64, WIDE = 512 };
 /* Bytes of filters' points that a cache near a core holds beside a run's. */
 enum { NEAR_BYTES = 640 << 10 };
 
-/* Few tiles, of a group of them at most, and channels that a panel writes and reads at a time:
- * their filters' points and sums are what a core holds near. */
-enum { FEW = 512, GROUP = 256, NEAR = 32 };
+/* Few tiles: times the channels that are read at most; of those a group, which each panel
+ * reads again (9 MB of points: with 19, slower than by runs while other programs use the
+ * caches too), and its tiles. Channels that a panel writes and reads at a time: their
+ * filters' points and sums are what a core holds near. */
+enum { FEW = 1 << 17, GROUP_READ = FEW / 2, GROUP = 256, NEAR = 32 };
 
 /* Of gradients of weights: channels of a block on each side, pieces that are wanted, bytes
  * of all shares' sums together. */
@@ -689,7 +691,9 @@ static void few_cut(const struct device *dev, struct wino_own *own)
 {
 	size_t width = (size_t)dev->k->width, most = NEAR / width;
 	size_t groups = (own->count + GROUP - 1) / GROUP, vectors = (size_t)own->to.vectors;
+	size_t reads = (own->count * own->inner + GROUP_READ - 1) / GROUP_READ;
 
+	groups = groups > reads ? groups : reads;
 	own->run = (own->count + groups - 1) / groups;
 	cut((size_t)own->from.vectors, unit_of(dev, &own->from), most, &own->blocks[0],
 	    &own->part[0]);
@@ -753,7 +757,7 @@ int wino_prepare(struct device *dev, const struct conv_step *c)
 	own->pack = pack_of(c, to);
 	if (dw)
 		dw_cut(dev, own, to);
-	else if (wino_pack_bytes(&own->pack) >= STREAMED && own->count <= FEW)
+	else if (wino_pack_bytes(&own->pack) >= STREAMED && own->count * own->inner <= FEW)
 		few_cut(dev, own);
 	else
 		TRY(pack_add(c, own));
