@@ -1,0 +1,174 @@
+/* What the parts of Winograd's convolution share: winograd.c, winograd_out.c and
+ * winograd_dw.c; private to the three. */
+#ifndef DEV_CPU_WINOGRAD_H
+#define DEV_CPU_WINOGRAD_H
+
+#include "dev/cpu/conv.h"
+
+/* Tiles of a run or group at most; channels that a piece of packing or turning back takes
+ * one after the other. */
+enum { WINO_TILES = 256, WINO_CHANNELS = 32 };
+
+struct wino_own {
+	struct own own;
+	struct wino_side from, to;      /* of gradients of weights: x and dy */
+	int before[2];                  /* padding above and left of what is read */
+	int tiles[2];                   /* down and across a sample */
+	int last[2];                    /* outputs of the last of them, 1 .. 4 */
+	size_t count;                   /* tiles of the batch */
+	size_t run;                     /* tiles whose points are made at a time: run or group */
+	size_t inner;                   /* channels summed over */
+	size_t scratch;                 /* numbers a thread */
+	struct epilogue after;
+	struct pack_attr pack;          /* the filters' points that the step makes itself: */
+	size_t packed;                  /* numbers of them, or 0 */
+	size_t spread;                  /* few tiles: numbers of a group's points, else 0 */
+	size_t filter_point;            /* numbers from point to point of a panel's filters */
+	/* gradients of weights, the blocks of few tiles too: */
+	size_t blocks[2], part[2];      /* of from's and to's channels; vectors of each */
+	size_t shares, share;           /* of the tiles; how many tiles each has */
+	size_t sum_point, sum;          /* numbers of a share's sums, at one point and in all */
+};
+
+struct wino_job {
+	struct device *dev;
+	const struct kernels *k;        /* for the numbers of the values */
+	const struct wino_own *own;
+	const struct value *from, *to;
+	const char *x;
+	char *y;
+	const float *w;
+	struct wino_after after;        /* add: the whole value */
+	float *work, *sums, *dw;
+	float *spread;                  /* of few tiles: the points of this group */
+	size_t group;
+};
+
+/* Numbers from row to row of points. */
+static inline size_t side_row(const struct device *dev, const struct wino_side *side)
+{
+	return (size_t)side->vectors * (size_t)dev->k->width;
+}
+
+/* The first number of a sample's vector of channels. */
+static inline char *sample_at(const struct wino_job *j, const struct value *v,
+			      const char *base, int n, size_t vector)
+{
+	return (char *)base + value_place(v, n, (int)vector * j->dev->k->width, 0, 0) *
+			      dtype_bytes(v->lay.type);
+}
+
+/* A tile of a sample. */
+struct tile { int n; struct wino_tile at; };
+
+static inline struct tile tile_of(const struct wino_own *own, size_t i)
+{
+	size_t across = (size_t)own->tiles[1], all = across * (size_t)own->tiles[0];
+	int y = (int)(i % all / across), x = (int)(i % across);
+	struct tile t = { (int)(i / all), { y * WINO_OUT, x * WINO_OUT, WINO_OUT, WINO_OUT } };
+
+	if (y + 1 == own->tiles[0])
+		t.at.rows = own->last[0];
+	if (x + 1 == own->tiles[1])
+		t.at.cols = own->last[1];
+	return t;
+}
+
+/*
+ * A run of tiles, in the order: with too few columns, whole, with too few rows, with too
+ * few of both; first[i] is where the i-th kind begins. So the tiles that have a point lie
+ * beside one another, whichever it is.
+ */
+enum { KINDS = 4 };
+
+struct run {
+	struct tile tile[WINO_TILES];
+	size_t first[KINDS + 1];
+};
+
+/* Tiles first .. last - 1. */
+void wino_run_make(const struct wino_own *, size_t first, size_t last, struct run *);
+
+/* How many tiles have a point, and the first of them. */
+size_t wino_run_have(const struct wino_own *, const struct run *, int point, size_t *first);
+
+/* The side that is read of a tile, from a vector of channels on. */
+void wino_tile_in(const struct wino_job *, const struct wino_side *, size_t vector,
+		  const struct tile *, float *points);
+
+/* What one piece works on, of both sides' channels. */
+struct block {
+	size_t share, vector[2];        /* the first of from's and to's */
+	struct wino_side side[2];
+};
+
+struct block wino_block_of(const struct wino_own *, size_t i);
+
+struct wino_job wino_job_of(struct device *, const struct memory *, const struct step *, int from,
+			    int to);
+
+/* Vectors of filters of a direction: which inner channels, of which vector of the others. */
+struct wino_filters wino_filters_of(const struct device *, const struct pack_attr *,
+				    size_t vector, size_t at, size_t count);
+
+/* Pieces of so many vectors and channels. */
+static inline size_t wino_channel_pieces(size_t vectors, size_t channels)
+{
+	return vectors * ((channels + WINO_CHANNELS - 1) / WINO_CHANNELS);
+}
+
+cpu_run wino_out_run, wino_dw_run;
+
+/* Of functions that only ask for memory, to which gcc ascribes no effect: their calls it
+ * would leave out. */
+#define ASKING static inline __attribute__((always_inline))
+
+/*
+ * While a run is multiplied, which needs no memory, the next one's pixels are brought near:
+ * of tile t of it those that the tiles above and to the left do not read. begin: where
+ * the first of them are, down and across, from where a tile's outputs begin.
+ */
+ASKING void tile_ask(const struct wino_job *j, const struct wino_side *side,
+		     const struct value *v, const char *base, size_t vector, size_t t,
+		     const int begin[2])
+{
+	struct tile tile = tile_of(j->own, t);
+	int y = tile.at.y + begin[0], x = tile.at.x + begin[1];
+	int rows = side->h - y < WINO_OUT ? side->h - y : WINO_OUT;
+	int cols = side->w - x < WINO_OUT ? side->w - x : WINO_OUT;
+	size_t pixel = (size_t)side->block * dtype_bytes(v->lay.type);
+
+	for (size_t k = 0; k < (size_t)side->vectors; k++) {
+		const char *at = sample_at(j, v, base, tile.n, vector + k) +
+				 ((size_t)y * (size_t)side->w + (size_t)x) * pixel;
+
+		for (int r = 0; r < rows; r++, at += (size_t)side->w * pixel)
+			for (int c = 0; c < cols; c++)
+				__builtin_prefetch(at + (size_t)c * pixel);
+	}
+}
+
+/* At one of the points, its share of the tiles first .. last - 1. */
+ASKING void run_ask(const struct wino_job *j, const struct wino_side *side,
+		    const struct value *v, const char *base, size_t vector, size_t first,
+		    size_t last, int point, const int begin[2])
+{
+	size_t count = last - first, t = first + count * (size_t)point / WINO_POINTS;
+	size_t end = first + count * ((size_t)point + 1) / WINO_POINTS;
+
+	for (; t < end; t++)
+		tile_ask(j, side, v, base, vector, t, begin);
+}
+
+/* Of the side whose tiles overlap. */
+ASKING void run_ask_in(const struct wino_job *j, const struct wino_side *side, size_t vector,
+		       size_t first, size_t last, int point)
+{
+	int begin[2];
+
+	for (int i = 0; i < 2; i++)
+		begin[i] = WINO_IN - WINO_OUT - j->own->before[i];
+	run_ask(j, side, j->from, j->x, vector, first, last, point, begin);
+}
+
+#endif
