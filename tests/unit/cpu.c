@@ -32,6 +32,11 @@ static const char own_net[] =
 	"input 33 31 3\n"
 	"net = a: [bn | relu | maxpool 3 2 1 | bn | relu6 | avgpool 2 | bn | linear classes]\n";
 
+/* One convolution of Winograd's with few tiles and many filters. */
+static const char few_net[] =
+	"input 16 16 3\n"
+	"net = a: conv 1 176 | b: [conv 3 176 | relu | avgpool | linear classes]\n";
+
 struct run {
 	const struct backend *b;
 	struct device *dev;
@@ -313,11 +318,11 @@ static double cosine(const float *x, const float *y, size_t n)
 /* Gradients point where ref's do, and not by having been computed in fp32. */
 static void bf16_against_ref(void **state)
 {
-	static const char *const text[] = { kinds_net, own_net };
+	static const char *const text[] = { kinds_net, own_net, few_net };
 
 	(void)state;
 	backend_needed("cpu");
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 3; i++) {
 		size_t n, m;
 		float *brief = gradients_in(DTYPE_BF16, text[i], "cpu", 2, NULL, &n), *ref;
 

@@ -42,8 +42,8 @@ static int listed(const char *list, const char *word)
 /*
  * Measured for 24 to 512 channels, 4x4 to 56x56 pixels, batches of 16 to 128: 2 to 3
  * times the direct kernel, less where few tiles of 4x4 share a weight's transform (7x7,
- * 14x14: 1.3 to 2.5). The direct kernels of bf16 take half the time, which is faster
- * below some 500 tiles; with matrix units, always.
+ * 14x14: 1.3 to 2.5). The direct kernels of bf16 take half the time: 1.2 to 1.4 times
+ * theirs still, from 64 tiles on; with matrix units they are faster always.
  */
 static int winograd_pays(const struct conv_step *c)
 {
@@ -52,7 +52,7 @@ static int winograd_pays(const struct conv_step *c)
 	int64_t tiles = (int64_t)c->conv.n * ((c->a->out_h + 3) / 4) * ((c->a->out_w + 3) / 4);
 	int least = c->direction == DNN_BACKWARD_WEIGHTS ? 9 : 17;
 
-	if (c->conv.bf16 && (tiles < 512 || strstr(dnn_isa(), "amx")))
+	if (c->conv.bf16 && (tiles < 64 || strstr(dnn_isa(), "amx")))
 		return 0;
 	return w->k[0] == 3 && w->k[1] == 3 && w->s[0] == 1 && w->s[1] == 1 &&
 	       w->dilation[0] == 1 && w->dilation[1] == 1 && c->a->groups == 1 &&
