@@ -165,7 +165,8 @@ static void pack_piece(void *context, size_t i)
 	const struct pack_job *j = context;
 	size_t width = (size_t)j->dev->k->width, panel = (size_t)j->dev->k->wino_panel;
 	size_t vectors = (size_t)j->a->to_pad / width, inner = inner_of(j->a);
-	size_t vector = i % vectors, at = i / vectors * WINO_CHANNELS, start = vector / panel * panel;
+	size_t vector = i % vectors, at = i / vectors * WINO_CHANNELS;
+	size_t start = vector / panel * panel;
 	size_t cols = vectors - start < panel ? vectors - start : panel;
 	size_t count = inner - at < WINO_CHANNELS ? inner - at : WINO_CHANNELS;
 	struct wino_filters f = wino_filters_of(j->dev, j->a, vector, at, count);
@@ -262,7 +263,8 @@ static void blocks_space(const struct device *dev, struct wino_own *own)
 static void few_cut(const struct device *dev, struct wino_own *own)
 {
 	size_t width = (size_t)dev->k->width, most = FEW_CHANNELS / width;
-	size_t groups = (own->count + WINO_TILES - 1) / WINO_TILES, vectors = (size_t)own->to.vectors;
+	size_t groups = (own->count + WINO_TILES - 1) / WINO_TILES;
+	size_t vectors = (size_t)own->to.vectors;
 	size_t reads = (own->count * own->inner + GROUP_READ - 1) / GROUP_READ;
 
 	groups = groups > reads ? groups : reads;

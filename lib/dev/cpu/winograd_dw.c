@@ -97,6 +97,7 @@ int wino_dw_run(struct device *dev, const struct memory *m, const struct step *s
 	j.dw = memory_at(m, s->out[0]);
 	each(dev, j.own->shares * j.own->blocks[0] * j.own->blocks[1], dw_piece, &j);
 	if (j.own->shares > 1)
-		each(dev, wino_channel_pieces((size_t)j.own->to.vectors, j.own->inner), back_piece, &j);
+		each(dev, wino_channel_pieces((size_t)j.own->to.vectors, j.own->inner), back_piece,
+		     &j);
 	return 0;
 }
