@@ -84,7 +84,8 @@ $(BUILD)/%.o: lib/%.c | $(BUILD)/gen/example.pb-c.h
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(EXACT) -MMD -MP -c -o $@ $<
 
-$(CPU_OBJECTS): EXACT := -O3 -ffp-contract=fast
+$(CPU_OBJECTS): EXACT := -O3
+$(filter $(BUILD)/dev/cpu/kernels_%,$(CPU_OBJECTS)): EXACT := -O3 -ffp-contract=fast
 $(CPU_OBJECTS): override CPPFLAGS += $(ONEDNN:%=-isystem %/include)
 $(BUILD)/dev/ref/%.o: EXACT := -O3 -ffp-contract=off
 

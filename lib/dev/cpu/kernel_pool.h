@@ -22,14 +22,18 @@ INLINE size_t pixel_at(int row, int across, int i, int block)
 /* Taps of a window: rows and columns y0 .. y1 - 1, x0 .. x1 - 1 of it lie inside. */
 struct window_part { int y0, y1, x0, x1; };
 
-/* The largest of a window's numbers, from those of its first tap inside on. */
+/*
+ * The largest of a window's numbers (0 of none), and its place in the window, which has
+ * `across` taps in a row; from: the first tap inside, next: numbers from row to row of
+ * taps, o: where the result is put.
+ */
 INLINE void window_max(const struct pool_pass *f, const num *from, size_t next,
 		       const struct window_part part, const int across, size_t o)
 {
 	const size_t tap = (size_t)f->x.dilation * (size_t)f->block;
 
 	for (int k = 0; k < f->block; k += WIDTH) {
-		vec best = load(from + k);
+		vec best = { 0 };
 		bits place = part.y0 * across + part.x0 - (bits){ 0 };
 
 		UNROLL
@@ -39,11 +43,14 @@ INLINE void window_max(const struct pool_pass *f, const num *from, size_t next,
 			UNROLL
 			for (int kx = part.x0; kx < part.x1; kx++) {
 				const vec v = load(row + (size_t)(kx - part.x0) * tap);
-				/* larger, or NaN, unless a NaN was there before */
-				const bits better = ~(v <= best) & (best == best);
+				bits better;
 
-				if (ky == part.y0 && kx == part.x0)
+				if (ky == part.y0 && kx == part.x0) {
+					best = v;
 					continue;
+				}
+				/* larger, or NaN, unless a NaN was there before */
+				better = ~(v <= best) & (best == best);
 				best = choose(better, v, best);
 				place = (place & ~better) | (better & (ky * across + kx));
 			}
@@ -54,6 +61,12 @@ INLINE void window_max(const struct pool_pass *f, const num *from, size_t next,
 		if (f->place_wide)
 			*(bits *)(f->place_wide + o + k) = place;
 	}
+}
+
+/* Is all of a window of k x k taps inside? */
+INLINE int window_whole(const struct pool_pass *f, const struct window_part *p, const int k)
+{
+	return f->y.k == k && f->x.k == k && p->y1 - p->y0 == k && p->x1 - p->x0 == k;
 }
 
 static void maxpool(const struct pool_pass *f, int row)
@@ -71,10 +84,10 @@ static void maxpool(const struct pool_pass *f, int row)
 		from = (const num *)f->from +
 		       pixel_at(y + part.y0 * f->y.dilation, f->x.in,
 				ox * f->x.stride - f->x.before + part.x0 * f->x.dilation, block);
-		if (f->y.k == 3 && f->x.k == 3 && part.y1 - part.y0 == 3 && part.x1 - part.x0 == 3)
+		/* the usual ones, unrolled */
+		if (window_whole(f, &part, 3))
 			window_max(f, from, next, (struct window_part){ 0, 3, 0, 3 }, 3, o);
-		else if (f->y.k == 2 && f->x.k == 2 && part.y1 - part.y0 == 2 &&
-			 part.x1 - part.x0 == 2)
+		else if (window_whole(f, &part, 2))
 			window_max(f, from, next, (struct window_part){ 0, 2, 0, 2 }, 2, o);
 		else
 			window_max(f, from, next, part, f->x.k, o);

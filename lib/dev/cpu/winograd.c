@@ -92,7 +92,7 @@ size_t wino_run_have(const struct wino_own *own, const struct run *run, int poin
 }
 
 void wino_tile_in(const struct wino_job *j, const struct wino_side *side, size_t vector,
-		    const struct tile *t, float *points)
+		  const struct tile *t, float *points)
 {
 	struct wino_tile at = t->at;
 
@@ -120,7 +120,7 @@ struct block wino_block_of(const struct wino_own *own, size_t i)
 }
 
 struct wino_job wino_job_of(struct device *dev, const struct memory *m, const struct step *s,
-			      int from, int to)
+			    int from, int to)
 {
 	struct wino_job j = { .dev = dev, .own = s->own, .from = value_at(m, from),
 			      .to = value_at(m, to), .x = memory_at(m, from),
@@ -133,7 +133,7 @@ struct wino_job wino_job_of(struct device *dev, const struct memory *m, const st
 /* ---- packing ---- */
 
 struct wino_filters wino_filters_of(const struct device *dev, const struct pack_attr *a,
-				      size_t vector, size_t at, size_t count)
+				    size_t vector, size_t at, size_t count)
 {
 	const struct dnn_conv *c = &a->conv;
 	int forward = a->direction == DNN_FORWARD, inner = forward ? c->in_c : c->out_c;
@@ -215,6 +215,7 @@ static int pack_add(const struct conv_step *c, struct wino_own *own)
 
 /* ---- prepare ---- */
 
+/* Points of `tiles` tiles lie together, and not at a power of two from the next point's. */
 static struct wino_side side_of(const struct device *dev, const struct value *v, size_t tiles)
 {
 	struct wino_side s = { v->h, v->w, v->lay.block, v->lay.pad / dev->k->width,
@@ -307,7 +308,7 @@ int wino_prepare(struct device *dev, const struct conv_step *c)
 	const struct value *from = &c->p->value[dx ? c->y : c->x];
 	const struct value *to = &c->p->value[dx ? c->x : c->y];
 	struct wino_own *own;
-	int near;
+	size_t bytes;
 
 	if (!layout_walks(dev, from, from->lay) || !layout_walks(dev, to, to->lay))
 		return 0;
@@ -322,16 +323,17 @@ int wino_prepare(struct device *dev, const struct conv_step *c)
 	own->last[0] = to->h - (own->tiles[0] - 1) * WINO_OUT;
 	own->last[1] = to->w - (own->tiles[1] - 1) * WINO_OUT;
 	own->count = (size_t)to->n * (size_t)own->tiles[0] * (size_t)own->tiles[1];
-	near = WINO_POINTS * (size_t)from->c * (size_t)to->lay.pad * sizeof(float) <= NEAR_BYTES;
-	own->run = !dw ? run_of(own->count, near ? RUN_NEAR : RUN_OUT, (size_t)dev->threads) :
-		   to->lay.pad < WIDE ? RUN_DW : RUN_WIDE;
+	own->pack = pack_of(c, to);
+	bytes = wino_pack_bytes(&own->pack);
+	own->run = dw ? (to->lay.pad < WIDE ? RUN_DW : RUN_WIDE) :
+		   run_of(own->count, bytes <= NEAR_BYTES ? RUN_NEAR : RUN_OUT,
+			  (size_t)dev->threads);
 	own->inner = (size_t)from->c;
 	own->from = side_of(dev, from, own->run);
 	own->to = side_of(dev, to, own->run);
-	own->pack = pack_of(c, to);
 	if (dw)
 		dw_cut(dev, own, to);
-	else if (wino_pack_bytes(&own->pack) >= STREAMED && own->count * own->inner <= FEW)
+	else if (bytes >= STREAMED && own->count * own->inner <= FEW)
 		few_cut(dev, own);
 	else
 		TRY(pack_add(c, own));

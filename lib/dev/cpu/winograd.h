@@ -166,8 +166,11 @@ ASKING void run_ask_in(const struct wino_job *j, const struct wino_side *side, s
 {
 	int begin[2];
 
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 2; i++) {
 		begin[i] = WINO_IN - WINO_OUT - j->own->before[i];
+		if (begin[i] < 0)
+			begin[i] = 0;
+	}
 	run_ask(j, side, j->from, j->x, vector, first, last, point, begin);
 }
 

@@ -88,7 +88,6 @@ static void back_piece(void *context, size_t i)
 	filters_back(j, c, c + WINO_CHANNELS, i % vectors);
 }
 
-
 int wino_dw_run(struct device *dev, const struct memory *m, const struct step *s)
 {
 	struct wino_job j = wino_job_of(dev, m, s, s->in[0], s->in[1]);
