@@ -92,14 +92,14 @@ INLINE void depth_row_whole(const struct depthwise_pass *f, const num *x, const 
 {
 	vec tap[DEPTH_WHOLE];
 
-#pragma GCC unroll 8
+	UNROLL
 	for (int j = 0; j < k; j++)
 		tap[j] = get(w + j * step);
 #pragma GCC unroll 32
 	for (int i = 0; i < (tile - 1) * s + k; i++) {
 		const vec v = load(x + i * f->block);
 
-#pragma GCC unroll 8
+		UNROLL
 		for (int j = 0; j < k; j++)
 			if (i >= j && (i - j) % s == 0 && (i - j) / s < tile)
 				sum[(i - j) / s] = FMA(tap[j], v, sum[(i - j) / s]);
@@ -226,19 +226,19 @@ INLINE void depth_dw_whole(const struct depthwise_pass *f, const num *x, const v
 {
 	vec sum[DEPTH_WHOLE];
 
-#pragma GCC unroll 8
+	UNROLL
 	for (int j = 0; j < k; j++)
 		sum[j] = get(part + j * WIDTH);
 #pragma GCC unroll 32
 	for (int i = 0; i < (tile - 1) * s + k; i++) {
 		const vec v = load(x + i * f->block);
 
-#pragma GCC unroll 8
+		UNROLL
 		for (int j = 0; j < k; j++)
 			if (i >= j && (i - j) % s == 0 && (i - j) / s < tile)
 				sum[j] = FMA(g[(i - j) / s], v, sum[j]);
 	}
-#pragma GCC unroll 8
+	UNROLL
 	for (int j = 0; j < k; j++)
 		set(part + j * WIDTH, sum[j]);
 }

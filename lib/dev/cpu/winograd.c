@@ -39,10 +39,11 @@ enum { RUN_OUT = 48, RUN_NEAR = 18, RUN_DW = 32, RUN_WIDE = 64, WIDE = 512 };
 /* Bytes of filters' points that a cache near a core holds beside a run's. */
 enum { NEAR_BYTES = 640 << 10 };
 
-/* Few tiles: times the channels that are read at most; of those a group, which each panel
- * reads again (9 MB of points: with 19, slower than by runs while other programs use the
- * caches too). Channels that a panel writes and reads at a time: their filters' points
- * and sums are what a core holds near. */
+/* Outputs go by panels where the filters' points take STREAMED bytes or more, and tiles
+ * times channels that are read are FEW at most: GROUP_READ of a group, whose points each
+ * panel reads again (9 MB; with 19, slower than by runs while other programs use the caches
+ * too). A panel writes FEW_CHANNELS and reads as many at a time: their filters' points and
+ * sums are what a core holds near. */
 enum { FEW = 1 << 17, GROUP_READ = FEW / 2, FEW_CHANNELS = 32 };
 
 /* Of gradients of weights: channels of a block on each side, pieces that are wanted, bytes
@@ -163,11 +164,10 @@ struct pack_job { struct device *dev; const struct pack_attr *a; const float *w;
 static void pack_piece(void *context, size_t i)
 {
 	const struct pack_job *j = context;
-	size_t width = (size_t)j->dev->k->width, panel = (size_t)j->dev->k->wino_panel;
-	size_t vectors = (size_t)j->a->to_pad / width, inner = inner_of(j->a);
+	size_t width = (size_t)j->dev->k->width, inner = inner_of(j->a), cols;
+	size_t vectors = (size_t)j->a->to_pad / width;
 	size_t vector = i % vectors, at = i / vectors * WINO_CHANNELS;
-	size_t start = vector / panel * panel;
-	size_t cols = vectors - start < panel ? vectors - start : panel;
+	size_t to = panel_at(j->dev, vector, vectors, inner, &cols);
 	size_t count = inner - at < WINO_CHANNELS ? inner - at : WINO_CHANNELS;
 	struct wino_filters f = wino_filters_of(j->dev, j->a, vector, at, count);
 
@@ -175,7 +175,7 @@ static void pack_piece(void *context, size_t i)
 	f.point = inner * (size_t)j->a->to_pad;
 	f.stream = wino_pack_bytes(j->a) >= STREAMED;
 	j->dev->k->wino_weights(&f, j->w + vector * width * f.lane + at * f.next,
-				j->points + (start * inner + at * cols + vector - start) * width);
+				j->points + (to + at * cols) * width);
 }
 
 void wino_pack(struct device *dev, const struct pack_attr *a, const float *w, float *packed)
@@ -302,6 +302,8 @@ static void dw_cut(const struct device *dev, struct wino_own *own, const struct 
 	blocks_space(dev, own);
 }
 
+/* Gradients of weights go by shares of the tiles; outputs by panels of channels where tiles
+ * are few and filters many, else by runs of tiles, with filters' points made before. */
 int wino_prepare(struct device *dev, const struct conv_step *c)
 {
 	int dx = c->direction == DNN_BACKWARD_DATA, dw = c->direction == DNN_BACKWARD_WEIGHTS;

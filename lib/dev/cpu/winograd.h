@@ -20,8 +20,8 @@ struct wino_own {
 	size_t inner;                   /* channels summed over */
 	size_t scratch;                 /* numbers a thread */
 	struct epilogue after;
-	struct pack_attr pack;          /* the filters' points that the step makes itself: */
-	size_t packed;                  /* numbers of them, or 0 */
+	struct pack_attr pack;          /* how the filters' points are made */
+	size_t packed;                  /* numbers of those that the step makes first, or 0 */
 	size_t spread;                  /* few tiles: numbers of a group's points, else 0 */
 	size_t filter_point;            /* numbers from point to point of a panel's filters */
 	/* gradients of weights, the blocks of few tiles too: */
@@ -29,6 +29,8 @@ struct wino_own {
 	size_t shares, share;           /* of the tiles; how many tiles each has */
 	size_t sum_point, sum;          /* numbers of a share's sums, at one point and in all */
 };
+
+struct run;
 
 struct wino_job {
 	struct device *dev;
@@ -41,7 +43,7 @@ struct wino_job {
 	struct wino_after after;        /* add: the whole value */
 	float *work, *sums, *dw;
 	float *spread;                  /* of few tiles: the points of this group */
-	size_t group;
+	const struct run *group;
 };
 
 /* Numbers from row to row of points. */
@@ -110,6 +112,17 @@ struct wino_job wino_job_of(struct device *, const struct memory *, const struct
 /* Vectors of filters of a direction: which inner channels, of which vector of the others. */
 struct wino_filters wino_filters_of(const struct device *, const struct pack_attr *,
 				    size_t vector, size_t at, size_t count);
+
+/* In panels of `inner` channels each, where vector k of `vectors` begins, in vectors; *cols:
+ * how many its panel has, which is how far apart its channels are. */
+static inline size_t panel_at(const struct device *dev, size_t k, size_t vectors, size_t inner,
+			      size_t *cols)
+{
+	size_t panel = (size_t)dev->k->wino_panel, start = k / panel * panel;
+
+	*cols = vectors - start < panel ? vectors - start : panel;
+	return start * inner + k - start;
+}
 
 /* Pieces of so many vectors and channels. */
 static inline size_t wino_channel_pieces(size_t vectors, size_t channels)

@@ -56,13 +56,6 @@ static void piece(void *context, size_t i)
 
 /* ---- of few tiles, by panels ---- */
 
-static void group_make(const struct wino_job *j, struct run *run)
-{
-	size_t first = j->group * j->own->run, last = first + j->own->run;
-
-	wino_run_make(j->own, first, last < j->own->count ? last : j->own->count, run);
-}
-
 /* The group's points of a block of the channels that are read. */
 static void spread_piece(void *context, size_t i)
 {
@@ -70,28 +63,25 @@ static void spread_piece(void *context, size_t i)
 	const struct block b = wino_block_of(j->own, i * j->own->blocks[1]);
 	size_t row = side_row(j->dev, &b.side[0]), t;
 	float *v = j->spread + i * WINO_POINTS * j->own->from.point;
-	struct run run;
 
-	group_make(j, &run);
-	for (t = 0; t < run.first[KINDS]; t++)
-		wino_tile_in(j, &b.side[0], b.vector[0], &run.tile[t], v + t * row);
+	for (t = 0; t < j->group->first[KINDS]; t++)
+		wino_tile_in(j, &b.side[0], b.vector[0], &j->group->tile[t], v + t * row);
 }
 
 /* The points u of a block's filters, which are `count` of each vector: in panels. */
 static void filters_make(const struct wino_job *j, const struct block *b, size_t count, float *u)
 {
-	size_t width = (size_t)j->dev->k->width, panel = (size_t)j->dev->k->wino_panel;
-	size_t vectors = (size_t)b->side[1].vectors, at = b->vector[0] * width;
+	size_t width = (size_t)j->dev->k->width, at = b->vector[0] * width;
+	size_t vectors = (size_t)b->side[1].vectors;
 
 	for (size_t k = 0; k < vectors; k++) {
-		size_t start = k / panel * panel, vector = b->vector[1] + k;
-		size_t cols = vectors - start < panel ? vectors - start : panel;
+		size_t vector = b->vector[1] + k, cols;
+		float *to = u + panel_at(j->dev, k, vectors, count, &cols) * width;
 		struct wino_filters f = wino_filters_of(j->dev, &j->own->pack, vector, at, count);
 
 		f.points = cols * width;
 		f.point = j->own->filter_point;
-		j->dev->k->wino_weights(&f, j->w + vector * width * f.lane + at * f.next,
-					u + (start * count + k - start) * width);
+		j->dev->k->wino_weights(&f, j->w + vector * width * f.lane + at * f.next, to);
 	}
 }
 
@@ -99,8 +89,8 @@ static void filters_make(const struct wino_job *j, const struct block *b, size_t
  * A block's products, added to the sums m; v: the group's points, u: room for the filters'.
  * Meanwhile the next block's filters are asked for, as a function of its own could not.
  */
-static void block_add(const struct wino_job *j, const struct block *b, const struct run *run,
-		      const float *v, float *u, float *m)
+static void block_add(const struct wino_job *j, const struct block *b, const float *v, float *u,
+		      float *m)
 {
 	const struct wino_own *own = j->own;
 	size_t width = (size_t)j->dev->k->width, at = b->vector[0] * width, left = own->inner - at;
@@ -115,7 +105,7 @@ static void block_add(const struct wino_job *j, const struct block *b, const str
 
 	filters_make(j, b, inner, u);
 	for (size_t p = 0; p < WINO_POINTS; p++) {
-		f.rows = wino_run_have(own, run, (int)p, &t);
+		f.rows = wino_run_have(own, j->group, (int)p, &t);
 		f.a = v + p * own->from.point + t * row;
 		f.b = u + p * own->filter_point;
 		f.c = m + p * own->to.point + t * f.c_row;
@@ -136,23 +126,27 @@ static void panel_piece(void *context, size_t i)
 	float *u = j->work + (size_t)thread_of() * own->scratch;
 	float *m = u + WINO_POINTS * own->filter_point;
 	struct block b;
-	struct run run;
 
-	group_make(j, &run);
 	for (size_t n = 0; n < own->blocks[0]; n++) {
 		b = wino_block_of(own, n * own->blocks[1] + i);
-		block_add(j, &b, &run, j->spread + n * WINO_POINTS * own->from.point, u, m);
+		block_add(j, &b, j->spread + n * WINO_POINTS * own->from.point, u, m);
 	}
-	run_out(j, &b.side[1], b.vector[1], &run, m);
+	run_out(j, &b.side[1], b.vector[1], j->group, m);
 }
 
-static void groups_run(struct wino_job *j)
+static void groups_run(const struct wino_job *all)
 {
-	const struct wino_own *own = j->own;
+	const struct wino_own *own = all->own;
+	struct wino_job j = *all;
+	struct run group;
 
-	for (j->group = 0; j->group * own->run < own->count; j->group++) {
-		each(j->dev, own->blocks[0], spread_piece, j);
-		each(j->dev, own->blocks[1], panel_piece, j);
+	j.group = &group;
+	for (size_t first = 0; first < own->count; first += own->run) {
+		size_t left = own->count - first;
+
+		wino_run_make(own, first, first + (left < own->run ? left : own->run), &group);
+		each(j.dev, own->blocks[0], spread_piece, &j);
+		each(j.dev, own->blocks[1], panel_piece, &j);
 	}
 }
 
