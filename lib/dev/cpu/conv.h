@@ -5,6 +5,10 @@
 #include "dev/cpu/cpu.h"
 #include "dev/cpu/dnn.h"
 
+/* Of functions that only ask for memory, to which gcc ascribes no effect: their calls it
+ * would leave out. */
+#define ASKING static inline __attribute__((always_inline))
+
 /* How a master is packed: for oneDNN, for the own convolution's lanes, or as the points
  * of Winograd's. */
 enum pack_way { PACK_DNN, PACK_DIRECT, PACK_WINOGRAD };
@@ -35,6 +39,13 @@ struct conv_step {
 	struct dnn_conv conv;
 };
 
+/* How its window slides down (axis 0) and across (1). */
+struct slide conv_slide(const struct dnn_conv *, int axis);
+
+/* `vectors` in blocks of nearly the same size, at most `most`, whole panels of them: how many
+ * blocks, and how many vectors of each. */
+void vectors_cut(size_t vectors, size_t panel, size_t most, size_t *blocks, size_t *part);
+
 /* Has the library a kernel for it in bf16, for a batch of n in these blocks? 1 or 0. */
 int conv_short(const struct conv_attr *, enum step_kind, int n, int in_block, int out_block);
 
@@ -51,10 +62,16 @@ int depth_prepare(struct device *, const struct conv_step *);
 int depth_fits(const struct conv_attr *);
 int depth_takes(const struct device *, const struct conv_step *);
 
+/* Whether Winograd's takes a convolution of such a shape in a direction. */
+int wino_fits(const struct dnn_conv *, enum dnn_direction);
+
 /* Winograd's. 1: taken, 0: not for these layouts, -1: reason. */
 int wino_prepare(struct device *, const struct conv_step *);
 size_t wino_pack_bytes(const struct pack_attr *);
 void wino_pack(struct device *, const struct pack_attr *, const float *w, float *packed);
+
+/* Gradients of weights in bf16, as wino_prepare(). */
+int pairs_prepare(struct device *, const struct conv_step *);
 
 /* Products: the window is all of the input. */
 int is_product(const struct conv_attr *);

@@ -67,16 +67,24 @@ static inline size_t planes_pieces(const struct planes *v)
 	return v->count * v->chunks;
 }
 
+/* Pixels of a plane's chunk k. */
+static inline size_t chunk_pixels(const struct planes *v, size_t k)
+{
+	size_t first = k * v->chunk;
+
+	return v->pixels - first < v->chunk ? v->pixels - first : v->chunk;
+}
+
 /* A piece: pixels from `at` numbers on; its first channel. */
 struct piece { size_t at, pixels; int c; };
 
 static inline struct piece planes_piece(const struct planes *v, size_t i)
 {
-	size_t plane = i / v->chunks, first = i % v->chunks * v->chunk;
+	size_t plane = i / v->chunks, k = i % v->chunks;
 	struct piece p;
 
-	p.at = (plane * v->pixels + first) * (size_t)v->block;
-	p.pixels = v->pixels - first < v->chunk ? v->pixels - first : v->chunk;
+	p.at = (plane * v->pixels + k * v->chunk) * (size_t)v->block;
+	p.pixels = chunk_pixels(v, k);
 	p.c = (int)(plane % (size_t)v->blocks) * v->block;
 	return p;
 }

@@ -216,8 +216,7 @@ static int cuts_of(int pieces, int most)
 
 static struct slide slide_of(const struct dnn_conv *c, int axis, int turned)
 {
-	struct slide s = { axis ? c->in_w : c->in_h, axis ? c->out_w : c->out_h, c->k[axis],
-			   c->stride[axis], c->dilation[axis], c->before[axis] };
+	struct slide s = conv_slide(c, axis);
 
 	if (turned) {
 		int in = s.in;

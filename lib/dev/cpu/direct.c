@@ -242,14 +242,6 @@ static int direct_dw_run(struct device *dev, const struct memory *m, const struc
 
 /* ---- prepare ---- */
 
-static struct slide slide_of(const struct dnn_conv *c, int axis)
-{
-	struct slide s = { axis ? c->in_w : c->in_h, axis ? c->out_w : c->out_h, c->k[axis],
-			   c->stride[axis], c->dilation[axis], c->before[axis] };
-
-	return s;
-}
-
 /* Where each lane's inner channels are, from a pixel of the first plane on. */
 static int gather_make(struct device *dev, const struct conv_step *c, struct direct_own *own,
 		       const struct sides *s, const struct value *from)
@@ -299,8 +291,8 @@ int direct_prepare(struct device *dev, const struct conv_step *c)
 	if (!own)
 		return -1;
 	own->after = c->after;
-	own->y = slide_of(&c->conv, 0);
-	own->x = slide_of(&c->conv, 1);
+	own->y = conv_slide(&c->conv, 0);
+	own->x = conv_slide(&c->conv, 1);
 	own->lanes = lanes_of(&s, dev->k->width, from->lay.block);
 	own->inner = s.from_group;
 	own->lane_blocks = to->lay.pad / dev->k->width;

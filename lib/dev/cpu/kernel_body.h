@@ -19,6 +19,8 @@
 #include "dev/cpu/kernel_pool.h"
 #include "dev/cpu/kernel_depth.h"
 #include "dev/cpu/kernel_wino.h"
+#include "dev/cpu/kernel_wino_two.h"
+#include "dev/cpu/kernel_product.h"
 
 INLINE void update_as(const struct update_pass *f, size_t from, size_t to, const int slot,
 		      const int nesterov)
@@ -80,6 +82,9 @@ const struct kernels KERNELS = {
 	KERNELS_NAME, WIDTH, stats, forward, backward, total, mul, layernorm, layernorm_dx,
 	lrn, lrn_dx, maxpool, maxpool_dx, avgpool, avgpool_dx, direct, direct_dx, direct_dw,
 	depthwise, depthwise_dx, depthwise_dw,
-	wino_in, wino_dy, wino_out, wino_product, wino_weights, wino_dw, WINO_PANEL,
-	update, finite, NULL, NULL, spin
+	{ { wino_in, wino_dy, wino_out, wino_weights, wino_dw },
+	  { wino_two_in, wino_two_dy, wino_two_out, wino_two_weights, wino_two_dw },
+	  { wino_two_dx_in, NULL, wino_two_dx_out, wino_two_weights, NULL },
+	  { wino_two_bare_in, NULL, wino_two_bare_out, wino_two_weights, NULL } },
+	product, PANEL, update, finite, NULL, NULL, NULL, spin
 };

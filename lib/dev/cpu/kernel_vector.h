@@ -15,7 +15,7 @@ typedef uint16_t shorts __attribute__((vector_size(WIDTH * 2), may_alias, aligne
 #define INLINE static inline __attribute__((always_inline))
 
 /* Before a loop whose few rounds are known when it is compiled. */
-#define UNROLL _Pragma("GCC unroll 8")
+#define UNROLL _Pragma("GCC unroll 9")
 
 /* Pixels whose sums are kept in fp32 before they are added up in double. */
 enum { RUN = 64 };

@@ -180,28 +180,33 @@ INLINE unsigned wino_inside(int at, int n, int size)
 	return in;
 }
 
+/* How the outputs of a tile, so many on an axis, are made into points or out of them. */
+typedef void wino_axis(const vec *, vec *, int outputs);
+
 /*
- * The points of a tile of rows x cols outputs, from its pixels and those of the `halo`
- * rows and columns behind, zero where there are none; by rows, then by columns.
+ * The points, `axis` on an axis, of a tile of rows x cols outputs, which reads `scale` pixels
+ * for each and `halo` more; zero where there are none. By rows, then by columns.
  */
 INLINE void wino_read(const struct wino_side *f, const num *sample, const struct wino_tile *at,
-		      float *v, const int rows, const int cols, const int halo,
-		      const int inside_all, void (*const transform)(const vec *, vec *, int))
+		      float *v, const int axis, const int scale, const int halo, const int rows,
+		      const int cols, const int inside_all, wino_axis *const transform)
 {
 	static const num zero[WIDTH] __attribute__((aligned(64)));
-	const unsigned down = wino_inside(at->y, rows + halo, f->h);
-	const unsigned across = wino_inside(at->x, cols + halo, f->w);
+	const int down = scale * rows + halo, across = scale * cols + halo;
+	const unsigned in = wino_inside(at->y, down, f->h);
+	const unsigned beside = wino_inside(at->x, across, f->w);
 
 	for (int j = 0; j < f->vectors; j++, v += WIDTH) {
 		const num *pixel = sample + wino_pixel(f, j, at->y, at->x);
-		vec row[WINO_IN] = { 0 }, column[WINO_IN] = { 0 }, t[WINO_IN][WINO_IN];
+		vec row[WINO_TWO_AXIS] = { 0 }, column[WINO_TWO_AXIS] = { 0 };
+		vec t[WINO_TWO_AXIS][WINO_TWO_AXIS];
 
 		UNROLL
-		for (int i = 0; i < rows + halo; i++) {
-			const unsigned here = down >> i & 1 ? across : 0;
+		for (int i = 0; i < down; i++) {
+			const unsigned here = in >> i & 1 ? beside : 0;
 
 			UNROLL
-			for (int k = 0; k < cols + halo; k++) {
+			for (int k = 0; k < across; k++) {
 				const num *p = pixel + ((ptrdiff_t)i * f->w + k) * f->block;
 
 				row[k] = load(inside_all || here >> k & 1 ? p : zero);
@@ -209,83 +214,105 @@ INLINE void wino_read(const struct wino_side *f, const num *sample, const struct
 			transform(row, t[i], cols);
 		}
 		UNROLL
-		for (int k = 0; k < WINO_IN; k++) {
-			if (!wino_has(cols, k))
+		for (int k = 0; k < axis; k++) {
+			if (!wino_has(axis, cols, k))
 				continue;
 			UNROLL
-			for (int i = 0; i < rows + halo; i++)
+			for (int i = 0; i < down; i++)
 				row[i] = t[i][k];
 			transform(row, column, rows);
 			UNROLL
-			for (int i = 0; i < WINO_IN; i++)
-				if (wino_has(rows, i))
-					set(v + (size_t)(i * WINO_IN + k) * f->point, column[i]);
+			for (int i = 0; i < axis; i++)
+				if (wino_has(axis, rows, i))
+					set(v + (size_t)(i * axis + k) * f->point, column[i]);
 		}
 	}
+}
+
+/* Of whole tiles those inside the sample are the many. */
+INLINE void wino_points(const struct wino_side *f, const num *sample, const struct wino_tile *at,
+			float *v, const int axis, const int scale, const int halo,
+			wino_axis *const transform)
+{
+	const int whole = scale * WINO_OUT + halo;
+
+	if (at->rows < WINO_OUT || at->cols < WINO_OUT)
+		wino_read(f, sample, at, v, axis, scale, halo, at->rows, at->cols, 0, transform);
+	else if (at->y < 0 || at->x < 0 || at->y + whole > f->h || at->x + whole > f->w)
+		wino_read(f, sample, at, v, axis, scale, halo, WINO_OUT, WINO_OUT, 0, transform);
+	else
+		wino_read(f, sample, at, v, axis, scale, halo, WINO_OUT, WINO_OUT, 1, transform);
 }
 
 static void wino_in(const struct wino_side *f, const void *sample, const struct wino_tile *at,
 		    float *v)
 {
-	if (at->rows < WINO_OUT || at->cols < WINO_OUT)
-		wino_read(f, sample, at, v, at->rows, at->cols, 2, 0, wino_b);
-	else if (at->y < 0 || at->x < 0 || at->y + WINO_IN > f->h || at->x + WINO_IN > f->w)
-		wino_read(f, sample, at, v, WINO_OUT, WINO_OUT, 2, 0, wino_b);
-	else
-		wino_read(f, sample, at, v, WINO_OUT, WINO_OUT, 2, 1, wino_b);
+	wino_points(f, sample, at, v, WINO_AXIS, 1, 2, wino_b);
 }
 
 static void wino_dy(const struct wino_side *f, const void *sample, const struct wino_tile *at,
 		    float *v)
 {
-	if (at->rows < WINO_OUT || at->cols < WINO_OUT)
-		wino_read(f, sample, at, v, at->rows, at->cols, 0, 1, wino_a);
-	else
-		wino_read(f, sample, at, v, WINO_OUT, WINO_OUT, 0, 1, wino_a);
+	wino_points(f, sample, at, v, WINO_AXIS, 1, 0, wino_a);
 }
 
+/* What a tile writes, `scale` numbers on an axis for each output of the transform; those
+ * that lie behind the sample's last are left out. */
 INLINE void wino_write(const struct wino_side *f, const float *m, const struct wino_after *after,
-		       const struct wino_tile *at, num *sample, const int rows, const int cols)
+		       const struct wino_tile *at, num *sample, const int axis, const int scale,
+		       const int rows, const int cols, wino_axis *const transform)
 {
+	const int y = at->y * scale, x = at->x * scale;
+	const int down = scale > 1 && f->h - y < scale * rows ? f->h - y : scale * rows;
+	const int across = scale > 1 && f->w - x < scale * cols ? f->w - x : scale * cols;
+
 	for (int j = 0; j < f->vectors; j++, m += WIDTH) {
-		const ptrdiff_t place = wino_pixel(f, j, at->y, at->x);
+		const ptrdiff_t place = wino_pixel(f, j, y, x);
 		num *pixel = sample + place;
 		const num *add = after->add ? (const num *)after->add + place : NULL;
 		const vec start = after->bias ? get(after->bias + j * WIDTH) : (vec){ 0 };
-		vec row[WINO_IN], out[WINO_OUT] = { 0 }, t[WINO_OUT][WINO_IN];
+		vec row[WINO_TWO_AXIS], out[2 * WINO_OUT] = { 0 };
+		vec t[2 * WINO_OUT][WINO_TWO_AXIS];
 
-		for (int k = 0; k < WINO_IN; k++) {
-			if (!wino_has(cols, k))
+		for (int k = 0; k < axis; k++) {
+			if (!wino_has(axis, cols, k))
 				continue;
-			for (int i = 0; i < WINO_IN; i++)
-				if (wino_has(rows, i))
-					row[i] = get(m + (size_t)(i * WINO_IN + k) * f->point);
-			wino_at(row, out, rows);
-			for (int i = 0; i < rows; i++)
+			for (int i = 0; i < axis; i++)
+				if (wino_has(axis, rows, i))
+					row[i] = get(m + (size_t)(i * axis + k) * f->point);
+			transform(row, out, rows);
+			for (int i = 0; i < scale * rows; i++)
 				t[i][k] = out[i];
 		}
-		for (int i = 0; i < rows; i++) {
-			wino_at(t[i], out, cols);
-			for (int k = 0; k < cols; k++)
+		for (int i = 0; i < down; i++) {
+			transform(t[i], out, cols);
+			for (int k = 0; k < across; k++)
 				out[k] += start;
 			if (after->add || after->act)
-				finish(out, WINO_OUT, cols,
+				finish(out, scale * WINO_OUT, across,
 				       add ? add + (ptrdiff_t)i * f->w * f->block : NULL,
 				       (size_t)f->block, after->act);
-			for (int k = 0; k < cols; k++)
+			for (int k = 0; k < across; k++)
 				store_past(pixel + ((ptrdiff_t)i * f->w + k) * f->block, out[k],
 					   after->stream);
 		}
 	}
 }
 
+INLINE void wino_outputs(const struct wino_side *f, const float *m,
+			 const struct wino_after *after, const struct wino_tile *at, num *sample,
+			 const int axis, const int scale, wino_axis *const transform)
+{
+	if (at->rows < WINO_OUT || at->cols < WINO_OUT)
+		wino_write(f, m, after, at, sample, axis, scale, at->rows, at->cols, transform);
+	else
+		wino_write(f, m, after, at, sample, axis, scale, WINO_OUT, WINO_OUT, transform);
+	if (after->stream && after->last)
+		STREAM_END();
+}
+
 static void wino_out(const struct wino_side *f, const float *m, const struct wino_after *after,
 		     const struct wino_tile *at, void *sample)
 {
-	if (at->rows < WINO_OUT || at->cols < WINO_OUT)
-		wino_write(f, m, after, at, sample, at->rows, at->cols);
-	else
-		wino_write(f, m, after, at, sample, WINO_OUT, WINO_OUT);
-	if (after->stream && after->last)
-		STREAM_END();
+	wino_outputs(f, m, after, at, sample, WINO_AXIS, 1, wino_at);
 }

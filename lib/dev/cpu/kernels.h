@@ -146,12 +146,48 @@ struct depthwise_pass {
 };
 
 /*
- * Winograd's convolution: tiles of 4x4 outputs and the 6x6 inputs that they read, as 36
- * points each. Where a tile's points lie: [point][tile][channels]; filters': those that
- * are summed over in the tile's place. One side of it, which tiles are taken from or put
- * to:
+ * c[row][vectors] = (c +) sum over inner of a[row] b[vectors]. Of tables for bf16 what is
+ * called a number of a and b is a pair of them: those of inner 2 i and 2 i + 1.
  */
-enum { WINO_OUT = 4, WINO_IN = 6, WINO_POINTS = 36, WINO_ROWS = 6 };
+enum { PRODUCT_ROWS = 6 };      /* rows are fastest in multiples of this */
+
+struct product_pass {
+	const float *a, *b;
+	float *c;
+	size_t a_row, a_inner, c_row;
+	size_t b_inner;         /* 0: b is in panels, [panel][inner][vectors of a panel] */
+	size_t rows, inner;
+	int vectors;
+	int add;
+	/* Memory that is brought near meanwhile: while a block of PRODUCT_ROWS rows and a
+	 * panel is computed, `inner` lines of 64 bytes from the next of these places on. */
+	const char *const *near;
+	size_t nears;
+};
+
+/* Pixels of some vectors of channels as pairs: [panel][pair][vectors of a panel][width]. */
+struct pair_pass {
+	const uint16_t *from;           /* the first vector's plane */
+	size_t plane;                   /* numbers from vector to vector */
+	int vectors, panel;             /* panel: vectors at most */
+	const ptrdiff_t *at;            /* where each pixel is; negative: 0 stands there */
+	size_t pairs;                   /* half as many as pixels */
+	float *to;
+};
+
+/*
+ * Winograd's convolution: tiles of 4x4 outputs and the 6x6 inputs that they read, as 36
+ * points each; with stride 2, where they read 9x9, as 81, which have 36 filters' points
+ * between them (kernel_wino_two.h). Where a tile's points lie: [point][tile][channels];
+ * filters': those that are summed over in the tile's place.
+ */
+enum {
+	WINO_OUT = 4,
+	WINO_AXIS = 6, WINO_POINTS = 36,        /* filters' points on an axis, and in all */
+	WINO_TWO_AXIS = 9, WINO_MOST = 81,      /* tiles' of stride 2 */
+};
+
+/* One side of it, which tiles are taken from or put to. */
 
 struct wino_side {
 	int h, w, block;
@@ -167,22 +203,22 @@ struct wino_side {
  */
 struct wino_tile { int y, x, rows, cols; };
 
-/* Whether tiles with so many outputs on an axis have point i there. */
-static inline int wino_has(int outputs, int i)
+/* Whether tiles with so many outputs on an axis have point i there, of 6 or 9. */
+static inline int wino_has(int axis, int outputs, int i)
 {
-	return i <= outputs || i == WINO_IN - 1;
+	if (axis == WINO_AXIS)
+		return i <= outputs || i == WINO_AXIS - 1;
+	return i >= WINO_AXIS - 1 ? i <= outputs + 4 : i < outputs || i == 4;
 }
 
-/* c[row][vectors] = (c +) sum over inner of a[row] b[vectors], at one point. */
-struct wino_product {
-	const float *a, *b;
-	float *c;
-	size_t a_row, a_inner, c_row;
-	size_t b_inner;         /* 0: b is in panels, [panel][inner][vectors of a panel] */
-	size_t rows, inner;
-	int vectors;
-	int add;
-};
+/* The filters' point that a tile's point is multiplied by. */
+static inline int wino_filter(int axis, int point)
+{
+	int y = point / axis, x = point % axis;
+
+	return (y < WINO_AXIS ? y : WINO_AXIS - 1) * WINO_AXIS +
+	       (x < WINO_AXIS ? x : WINO_AXIS - 1);
+}
 
 /* What is written of sums: act(sum + bias + add); bias over channels, add as the sample
  * that is written to, each or NULL; act: one that makes 0 of 0. */
@@ -213,6 +249,23 @@ struct update_pass {
 	int nesterov;
 	float *w, *v;                   /* v: NULL without momentum */
 	const float *g;
+};
+
+/* With stride 1, and the two of stride 2: all but dx, and dx, whose tiles are 8x8 inputs that
+ * 5x5 outputs make; with padding before them or without. */
+enum wino_way { WINO_ONE, WINO_TWO, WINO_TWO_DX, WINO_TWO_DX_BARE, WINO_WAYS };
+
+struct wino_kernels {
+	/* All channels of a tile: the points of what it reads, those of a gradient of its
+	 * outputs, and what it writes from the points. */
+	void (*in)(const struct wino_side *, const void *sample, const struct wino_tile *,
+		   float *points);
+	void (*dy)(const struct wino_side *, const void *sample, const struct wino_tile *,
+		   float *points);
+	void (*out)(const struct wino_side *, const float *points, const struct wino_after *,
+		    const struct wino_tile *, void *sample);
+	void (*weights)(const struct wino_filters *, const float *w, float *points);
+	void (*dw)(const struct wino_filters *, const float *points, float *dw);
 };
 
 struct kernels {
@@ -246,24 +299,16 @@ struct kernels {
 	void (*depthwise)(const struct depthwise_pass *);
 	void (*depthwise_dx)(const struct depthwise_pass *);
 	void (*depthwise_dw)(const struct depthwise_pass *);
-	/* All channels of a tile: the points of the inputs that it reads, those of a
-	 * gradient of its outputs, and its outputs from the points. */
-	void (*wino_in)(const struct wino_side *, const void *sample, const struct wino_tile *,
-			float *points);
-	void (*wino_dy)(const struct wino_side *, const void *sample, const struct wino_tile *,
-			float *points);
-	void (*wino_out)(const struct wino_side *, const float *points,
-			 const struct wino_after *, const struct wino_tile *, void *sample);
-	void (*wino_product)(const struct wino_product *);
-	void (*wino_weights)(const struct wino_filters *, const float *w, float *points);
-	void (*wino_dw)(const struct wino_filters *, const float *points, float *dw);
-	int wino_panel;         /* vectors of a panel */
+	struct wino_kernels wino[WINO_WAYS];
+	void (*product)(const struct product_pass *);
+	int panel;              /* vectors of a panel of it */
 	void (*update)(const struct update_pass *, size_t from, size_t to);
 	/* Whether all numbers are finite: 1 or 0. */
 	int (*finite)(const float *, size_t n);
 	/* Of tables for bf16 alone: n numbers, a multiple of width, from fp32 and to it. */
 	void (*shorten)(const float *x, uint16_t *y, size_t n);
 	void (*widen)(const uint16_t *x, float *y, size_t n);
+	void (*pair)(const struct pair_pass *);
 	/* Multiply-adds for their own sake: KERNEL_SPIN a lane of a vector and round. */
 	float (*spin)(size_t rounds);
 };

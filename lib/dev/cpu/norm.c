@@ -92,7 +92,7 @@ static void stats_join(void *context, size_t b)
 			for (k = 0; k < p->chunks; k++) {
 				size_t i = (n * (size_t)p->blocks + b) * p->chunks + k;
 
-				middle += part_of(r, i)[l] * (double)planes_piece(p, i).pixels;
+				middle += part_of(r, i)[l] * (double)chunk_pixels(p, k);
 			}
 		middle /= count;
 		for (n = 0; n < samples; n++)
@@ -101,7 +101,7 @@ static void stats_join(void *context, size_t b)
 				double d = part_of(r, i)[l] - middle;
 
 				square += part_of(r, i)[p->block + l] +
-					  d * d * (double)planes_piece(p, i).pixels;
+					  d * d * (double)chunk_pixels(p, k);
 			}
 		mean[c] = (float)middle;
 		variance[c] = (float)(square / count);

@@ -1,6 +1,8 @@
 /*
  * Winograd's convolution F(4x4, 3x3) for 3x3 windows with stride 1 (Lavin and Gray 2016):
- * a tile of 4x4 outputs takes 36 products for each pair of channels in place of 144.
+ * a tile of 4x4 outputs takes 36 products for each pair of channels in place of 144; with
+ * stride 2 it takes 81 (kernel_wino_two.h). Of the latter's gradients of inputs a tile is 8x8
+ * inputs, four of which each of its "outputs" stands for.
  *
  * Outputs and gradients of inputs: a piece is a run of tiles, whose points are made,
  * multiplied by those of the filters and turned back on one thread, in its own room. Each
@@ -43,8 +45,9 @@ enum { NEAR_BYTES = 640 << 10 };
  * times channels that are read are FEW at most: GROUP_READ of a group, whose points each
  * panel reads again (9 MB; with 19, slower than by runs while other programs use the caches
  * too). A panel writes FEW_CHANNELS and reads as many at a time: their filters' points and
- * sums are what a core holds near. */
-enum { FEW = 1 << 17, GROUP_READ = FEW / 2, FEW_CHANNELS = 32 };
+ * sums are what a core holds near. With stride 2, where a group's points are more than twice
+ * as many, wider panels and a single group at most. */
+enum { FEW = 1 << 17, GROUP_READ = FEW / 2, FEW_CHANNELS = 32, FEW_CHANNELS_TWO = 64 };
 
 /* Of gradients of weights: channels of a block on each side, pieces that are wanted, bytes
  * of all shares' sums together. */
@@ -52,6 +55,25 @@ enum { BLOCK = 128, PIECES = 16, SUMS = 12 << 20 };
 
 /* Bytes of filters' points that go past the caches, or are better not kept. */
 enum { STREAMED = 4 << 20 };
+
+static enum wino_way way_of(const struct dnn_conv *c, int dx)
+{
+	if (c->stride[0] == 1)
+		return WINO_ONE;
+	return !dx ? WINO_TWO : c->before[0] ? WINO_TWO_DX : WINO_TWO_DX_BARE;
+}
+
+int wino_fits(const struct dnn_conv *c, enum dnn_direction direction)
+{
+	if (c->k[0] != 3 || c->k[1] != 3 || c->dilation[0] != 1 || c->dilation[1] != 1 ||
+	    c->groups > 1 || c->stride[0] != c->stride[1])
+		return 0;
+	if (c->stride[0] == 1)
+		return 1;
+	/* in bf16 the direct kernels are faster */
+	return c->stride[0] == 2 && !c->bf16 && (direction != DNN_BACKWARD_DATA ||
+	       (c->before[0] == c->before[1] && (unsigned)c->before[0] <= 1));
+}
 
 /* ---- tiles, runs, blocks ---- */
 
@@ -85,8 +107,8 @@ void wino_run_make(const struct wino_own *own, size_t first, size_t last, struct
 
 size_t wino_run_have(const struct wino_own *own, const struct run *run, int point, size_t *first)
 {
-	int y = wino_has(own->last[0], point / WINO_IN);
-	int x = wino_has(own->last[1], point % WINO_IN);
+	int y = wino_has(own->axis, own->last[0], point / own->axis);
+	int x = wino_has(own->axis, own->last[1], point % own->axis);
 
 	*first = run->first[x ? 0 : 1];
 	return run->first[!y ? 2 : x ? 4 : 3] - *first;
@@ -97,9 +119,9 @@ void wino_tile_in(const struct wino_job *j, const struct wino_side *side, size_t
 {
 	struct wino_tile at = t->at;
 
-	at.y -= j->own->before[0];
-	at.x -= j->own->before[1];
-	j->k->wino_in(side, sample_at(j, j->from, j->x, t->n, vector), &at, points);
+	at.y = at.y * j->own->stride - j->own->before[0];
+	at.x = at.x * j->own->stride - j->own->before[1];
+	j->k->in(side, sample_at(j, j->from, j->x, t->n, vector), &at, points);
 }
 
 struct block wino_block_of(const struct wino_own *own, size_t i)
@@ -127,7 +149,7 @@ struct wino_job wino_job_of(struct device *dev, const struct memory *m, const st
 			      .to = value_at(m, to), .x = memory_at(m, from),
 			      .y = memory_at(m, to), .work = work_at(m, s) };
 
-	j.k = j.from->lay.type == DTYPE_BF16 ? dev->k16 : dev->k;
+	j.k = &(j.from->lay.type == DTYPE_BF16 ? dev->k16 : dev->k)->wino[j.own->way];
 	return j;
 }
 
@@ -174,8 +196,8 @@ static void pack_piece(void *context, size_t i)
 	f.points = cols * width;
 	f.point = inner * (size_t)j->a->to_pad;
 	f.stream = wino_pack_bytes(j->a) >= STREAMED;
-	j->dev->k->wino_weights(&f, j->w + vector * width * f.lane + at * f.next,
-				j->points + (to + at * cols) * width);
+	j->dev->k->wino[way_of(&j->a->conv, 0)].weights(&f,
+		j->w + vector * width * f.lane + at * f.next, j->points + (to + at * cols) * width);
 }
 
 void wino_pack(struct device *dev, const struct pack_attr *a, const float *w, float *packed)
@@ -232,7 +254,7 @@ static size_t run_of(size_t count, size_t most, size_t threads)
 
 	if (runs < 4 * threads)
 		runs = (runs + threads - 1) / threads * threads;
-	return round_up((count + runs - 1) / runs, WINO_ROWS);
+	return round_up((count + runs - 1) / runs, PRODUCT_ROWS);
 }
 
 /* Vectors of one side's layout block, which a piece's channels must not begin inside of. */
@@ -241,16 +263,6 @@ static size_t unit_of(const struct device *dev, const struct wino_side *side)
 	size_t vectors = (size_t)side->block / (size_t)dev->k->width;
 
 	return vectors < (size_t)side->vectors ? vectors : 1;
-}
-
-/* `vectors` in blocks of nearly the same size, whole panels of them. */
-static void cut(size_t vectors, size_t panel, size_t most, size_t *blocks, size_t *part)
-{
-	size_t panels = (vectors + panel - 1) / panel;
-
-	*blocks = (vectors + most - 1) / most;
-	*part = (panels + *blocks - 1) / *blocks * panel;
-	*blocks = (vectors + *part - 1) / *part;
 }
 
 /* Numbers from point to point of blocks. */
@@ -263,34 +275,35 @@ static void blocks_space(const struct device *dev, struct wino_own *own)
 /* Groups of few tiles, and panels, smaller ones where there are more threads. */
 static void few_cut(const struct device *dev, struct wino_own *own)
 {
-	size_t width = (size_t)dev->k->width, most = FEW_CHANNELS / width;
+	size_t width = (size_t)dev->k->width;
+	size_t most = (own->way == WINO_ONE ? FEW_CHANNELS : FEW_CHANNELS_TWO) / width;
 	size_t groups = (own->count + WINO_TILES - 1) / WINO_TILES;
 	size_t vectors = (size_t)own->to.vectors;
 	size_t reads = (own->count * own->inner + GROUP_READ - 1) / GROUP_READ;
 
 	groups = groups > reads ? groups : reads;
 	own->run = (own->count + groups - 1) / groups;
-	cut((size_t)own->from.vectors, unit_of(dev, &own->from), most, &own->blocks[0],
-	    &own->part[0]);
+	vectors_cut((size_t)own->from.vectors, unit_of(dev, &own->from), most, &own->blocks[0],
+		    &own->part[0]);
 	if (vectors < most * (size_t)dev->threads)
 		most = 1;
-	cut(vectors, unit_of(dev, &own->to), most, &own->blocks[1], &own->part[1]);
+	vectors_cut(vectors, unit_of(dev, &own->to), most, &own->blocks[1], &own->part[1]);
 	blocks_space(dev, own);
 	own->filter_point = own->part[0] * width * own->part[1] * width + 16;
-	own->spread = own->blocks[0] * WINO_POINTS * own->from.point;
+	own->spread = own->blocks[0] * (size_t)own->points * own->from.point;
 }
 
 /* Blocks of channels and shares of the tiles, by the shape alone. */
 static void dw_cut(const struct device *dev, struct wino_own *own, const struct value *to)
 {
 	size_t width = (size_t)dev->k->width, runs = (own->count + own->run - 1) / own->run;
-	size_t most = BLOCK / width, panel = (size_t)dev->k->wino_panel, blocks;
+	size_t most = BLOCK / width, panel = (size_t)dev->k->panel, blocks;
 	size_t unit = unit_of(dev, &own->to);
 
-	cut((size_t)own->from.vectors, unit_of(dev, &own->from), most, &own->blocks[0],
-	    &own->part[0]);
-	cut((size_t)own->to.vectors, panel > unit ? panel : unit, most, &own->blocks[1],
-	    &own->part[1]);
+	vectors_cut((size_t)own->from.vectors, unit_of(dev, &own->from), most, &own->blocks[0],
+		    &own->part[0]);
+	vectors_cut((size_t)own->to.vectors, panel > unit ? panel : unit, most, &own->blocks[1],
+		    &own->part[1]);
 	blocks = own->blocks[0] * own->blocks[1];
 	own->sum_point = own->inner * (size_t)to->lay.pad + 16;
 	own->sum = WINO_POINTS * own->sum_point;
@@ -312,18 +325,28 @@ int wino_prepare(struct device *dev, const struct conv_step *c)
 	struct wino_own *own;
 	size_t bytes;
 
-	if (!layout_walks(dev, from, from->lay) || !layout_walks(dev, to, to->lay))
+	if (!wino_fits(&c->conv, c->direction) || !layout_walks(dev, from, from->lay) ||
+	    !layout_walks(dev, to, to->lay))
 		return 0;
 	own = own_add(c->p, c->s, sizeof *own, dw ? wino_dw_run : wino_out_run);
 	if (!own)
 		return -1;
 	own->after = c->after;
-	for (int i = 0; i < 2; i++)
-		own->before[i] = dx ? 2 - c->conv.before[i] : c->conv.before[i];
-	own->tiles[0] = (to->h + WINO_OUT - 1) / WINO_OUT;
-	own->tiles[1] = (to->w + WINO_OUT - 1) / WINO_OUT;
-	own->last[0] = to->h - (own->tiles[0] - 1) * WINO_OUT;
-	own->last[1] = to->w - (own->tiles[1] - 1) * WINO_OUT;
+	own->way = way_of(&c->conv, dx);
+	own->axis = own->way == WINO_ONE ? WINO_AXIS : WINO_TWO_AXIS;
+	own->points = own->axis * own->axis;
+	own->stride = dx ? 1 : c->conv.stride[0];
+	for (int i = 0; i < 2; i++) {
+		int size = i ? to->w : to->h;
+
+		/* of gradients of inputs with stride 2 a tile's outputs are two each */
+		if (own->way == WINO_TWO_DX || own->way == WINO_TWO_DX_BARE)
+			size = (size + 1) / 2;
+		own->before[i] = !dx ? c->conv.before[i] : own->way == WINO_ONE ?
+				 2 - c->conv.before[i] : 1 - c->conv.before[i];
+		own->tiles[i] = (size + WINO_OUT - 1) / WINO_OUT;
+		own->last[i] = size - (own->tiles[i] - 1) * WINO_OUT;
+	}
 	own->count = (size_t)to->n * (size_t)own->tiles[0] * (size_t)own->tiles[1];
 	own->pack = pack_of(c, to);
 	bytes = wino_pack_bytes(&own->pack);
@@ -335,15 +358,17 @@ int wino_prepare(struct device *dev, const struct conv_step *c)
 	own->to = side_of(dev, to, own->run);
 	if (dw)
 		dw_cut(dev, own, to);
-	else if (bytes >= STREAMED && own->count * own->inner <= FEW)
+	else if (bytes >= STREAMED && own->count * own->inner <= FEW &&
+		 (own->way == WINO_ONE || own->count <= WINO_TILES))
 		few_cut(dev, own);
 	else
 		TRY(pack_add(c, own));
-	own->scratch = WINO_POINTS * (own->to.point + (own->spread ? own->filter_point :
-						       own->from.point));
+	own->scratch = (size_t)own->points * own->to.point +
+		       (own->spread ? WINO_POINTS * own->filter_point :
+				      (size_t)own->points * own->from.point);
 	c->s->work = ((size_t)dev->threads * own->scratch + own->packed + own->spread +
 		      (dw ? own->shares * own->sum : 0) +
 		      (c->conv.bias ? (size_t)to->lay.pad : 0)) * sizeof(float);
-	TRY(step_choose(c->s, "cpu", "wino4x3"));
+	TRY(step_choose(c->s, "cpu", own->way == WINO_ONE ? "wino4x3" : "wino4x3s2"));
 	return 1;
 }

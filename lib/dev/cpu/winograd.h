@@ -12,6 +12,9 @@ enum { WINO_TILES = 256, WINO_CHANNELS = 32 };
 struct wino_own {
 	struct own own;
 	struct wino_side from, to;      /* of gradients of weights: x and dy */
+	enum wino_way way;
+	int axis, points;               /* of tiles, on an axis and in all */
+	int stride;                     /* pixels of what is read for each of a tile's outputs */
 	int before[2];                  /* padding above and left of what is read */
 	int tiles[2];                   /* down and across a sample */
 	int last[2];                    /* outputs of the last of them, 1 .. 4 */
@@ -34,7 +37,7 @@ struct run;
 
 struct wino_job {
 	struct device *dev;
-	const struct kernels *k;        /* for the numbers of the values */
+	const struct wino_kernels *k;   /* for the numbers of the values */
 	const struct wino_own *own;
 	const struct value *from, *to;
 	const char *x;
@@ -118,7 +121,7 @@ struct wino_filters wino_filters_of(const struct device *, const struct pack_att
 static inline size_t panel_at(const struct device *dev, size_t k, size_t vectors, size_t inner,
 			      size_t *cols)
 {
-	size_t panel = (size_t)dev->k->wino_panel, start = k / panel * panel;
+	size_t panel = (size_t)dev->k->panel, start = k / panel * panel;
 
 	*cols = vectors - start < panel ? vectors - start : panel;
 	return start * inner + k - start;
@@ -132,23 +135,20 @@ static inline size_t wino_channel_pieces(size_t vectors, size_t channels)
 
 cpu_run wino_out_run, wino_dw_run;
 
-/* Of functions that only ask for memory, to which gcc ascribes no effect: their calls it
- * would leave out. */
-#define ASKING static inline __attribute__((always_inline))
-
 /*
  * While a run is multiplied, which needs no memory, the next one's pixels are brought near:
  * of tile t of it those that the tiles above and to the left do not read. begin: where
- * the first of them are, down and across, from where a tile's outputs begin.
+ * the first of them are, down and across, from `stride` times where a tile's outputs begin.
  */
 ASKING void tile_ask(const struct wino_job *j, const struct wino_side *side,
 		     const struct value *v, const char *base, size_t vector, size_t t,
-		     const int begin[2])
+		     const int begin[2], int stride)
 {
 	struct tile tile = tile_of(j->own, t);
-	int y = tile.at.y + begin[0], x = tile.at.x + begin[1];
-	int rows = side->h - y < WINO_OUT ? side->h - y : WINO_OUT;
-	int cols = side->w - x < WINO_OUT ? side->w - x : WINO_OUT;
+	int y = tile.at.y * stride + begin[0], x = tile.at.x * stride + begin[1];
+	int most = WINO_OUT * stride;
+	int rows = side->h - y < most ? side->h - y : most;
+	int cols = side->w - x < most ? side->w - x : most;
 	size_t pixel = (size_t)side->block * dtype_bytes(v->lay.type);
 
 	for (size_t k = 0; k < (size_t)side->vectors; k++) {
@@ -164,13 +164,14 @@ ASKING void tile_ask(const struct wino_job *j, const struct wino_side *side,
 /* At one of the points, its share of the tiles first .. last - 1. */
 ASKING void run_ask(const struct wino_job *j, const struct wino_side *side,
 		    const struct value *v, const char *base, size_t vector, size_t first,
-		    size_t last, int point, const int begin[2])
+		    size_t last, int point, const int begin[2], int stride)
 {
-	size_t count = last - first, t = first + count * (size_t)point / WINO_POINTS;
-	size_t end = first + count * ((size_t)point + 1) / WINO_POINTS;
+	size_t count = last - first, points = (size_t)j->own->points;
+	size_t t = first + count * (size_t)point / points;
+	size_t end = first + count * ((size_t)point + 1) / points;
 
 	for (; t < end; t++)
-		tile_ask(j, side, v, base, vector, t, begin);
+		tile_ask(j, side, v, base, vector, t, begin, stride);
 }
 
 /* Of the side whose tiles overlap. */
@@ -180,11 +181,11 @@ ASKING void run_ask_in(const struct wino_job *j, const struct wino_side *side, s
 	int begin[2];
 
 	for (int i = 0; i < 2; i++) {
-		begin[i] = WINO_IN - WINO_OUT - j->own->before[i];
+		begin[i] = (j->own->way == WINO_ONE ? 2 : 1) - j->own->before[i];
 		if (begin[i] < 0)
 			begin[i] = 0;
 	}
-	run_ask(j, side, j->from, j->x, vector, first, last, point, begin);
+	run_ask(j, side, j->from, j->x, vector, first, last, point, begin, j->own->stride);
 }
 
 #endif

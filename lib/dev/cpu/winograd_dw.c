@@ -17,7 +17,8 @@ static void filters_back(const struct wino_job *j, size_t first, size_t last, si
 		return;
 	f.count = (int)(last - first);
 	f.lanes = (int)(left < width ? left : width);
-	j->dev->k->wino_dw(&f, j->sums + first * f.points + k, j->dw + k * f.lane + first * 9);
+	j->dev->k->wino[own->way].dw(&f, j->sums + first * f.points + k,
+				     j->dw + k * f.lane + first * 9);
 }
 
 /* The products of a run whose points are v and w, added to a share's; tiles
@@ -30,19 +31,23 @@ static void products_add(const struct wino_job *j, const struct block *b, const 
 	size_t width = (size_t)j->dev->k->width, to = side_row(j->dev, &own->to);
 	size_t c = b->vector[0] * width, channels = side_row(j->dev, &b->side[0]), t;
 	float *sum = j->sums + b->share * own->sum + c * to + b->vector[1] * width;
-	struct wino_product f = { .a_row = 1, .a_inner = channels,
+	struct product_pass f = { .a_row = 1, .a_inner = channels,
 				  .b_inner = side_row(j->dev, &b->side[1]), .c_row = to,
-				  .vectors = b->side[1].vectors, .add = !begin };
+				  .vectors = b->side[1].vectors };
 
 	f.rows = own->inner - c < channels ? own->inner - c : channels;
-	for (int p = 0; p < WINO_POINTS; p++) {
+	for (int p = 0; p < own->points; p++) {
+		int filter = wino_filter(own->axis, p);
+
+		/* the filters' last points are several of the tiles' */
+		f.add = !begin || p / own->axis >= WINO_AXIS || p % own->axis >= WINO_AXIS;
 		f.inner = wino_run_have(own, run, p, &t);
 		f.a = v + (size_t)p * own->from.point + t * f.a_inner;
 		f.b = w + (size_t)p * own->to.point + t * f.b_inner;
-		f.c = sum + (size_t)p * own->sum_point;
-		j->dev->k->wino_product(&f);
+		f.c = sum + (size_t)filter * own->sum_point;
+		j->dev->k->product(&f);
 		run_ask_in(j, &b->side[0], b->vector[0], first, last, p);
-		run_ask(j, &b->side[1], j->to, j->y, b->vector[1], first, last, p, at_once);
+		run_ask(j, &b->side[1], j->to, j->y, b->vector[1], first, last, p, at_once, 1);
 	}
 }
 
@@ -54,7 +59,7 @@ static void dw_piece(void *context, size_t i)
 	size_t start = b.share * own->share, end = start + own->share, first, last, t;
 	size_t row[2] = { side_row(j->dev, &b.side[0]), side_row(j->dev, &b.side[1]) };
 	float *v = j->work + (size_t)thread_of() * own->scratch;
-	float *w = v + WINO_POINTS * own->from.point;
+	float *w = v + (size_t)own->points * own->from.point;
 	struct run run;
 
 	if (end > own->count)
@@ -66,8 +71,8 @@ static void dw_piece(void *context, size_t i)
 			const struct tile *at = &run.tile[t];
 
 			wino_tile_in(j, &b.side[0], b.vector[0], at, v + t * row[0]);
-			j->k->wino_dy(&b.side[1], sample_at(j, j->to, j->y, at->n, b.vector[1]),
-				      &at->at, w + t * row[1]);
+			j->k->dy(&b.side[1], sample_at(j, j->to, j->y, at->n, b.vector[1]),
+				 &at->at, w + t * row[1]);
 		}
 		products_add(j, &b, &run, first == start, v, w, last,
 			     end - last < own->run ? end : last + own->run);

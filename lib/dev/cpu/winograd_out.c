@@ -21,8 +21,8 @@ static void run_out(const struct wino_job *j, const struct wino_side *side, size
 		if (after.bias)
 			after.bias += vector * (size_t)j->dev->k->width;
 		after.last = t + 1 == run->first[KINDS];
-		j->k->wino_out(side, m + t * row, &after, &at->at,
-			       sample_at(j, j->to, j->y, at->n, vector));
+		j->k->out(side, m + t * row, &after, &at->at,
+			  sample_at(j, j->to, j->y, at->n, vector));
 	}
 }
 
@@ -33,8 +33,8 @@ static void piece(void *context, size_t i)
 	size_t first = i * own->run, last = first + own->run, next = last + own->run, t;
 	size_t from = side_row(j->dev, &own->from), to = side_row(j->dev, &own->to);
 	float *v = j->work + (size_t)thread_of() * own->scratch;
-	float *m = v + WINO_POINTS * own->from.point;
-	struct wino_product f = { .a_row = from, .a_inner = 1, .c_row = to,
+	float *m = v + (size_t)own->points * own->from.point;
+	struct product_pass f = { .a_row = from, .a_inner = 1, .c_row = to,
 				  .inner = own->inner, .vectors = own->to.vectors };
 	struct run run;
 
@@ -43,12 +43,12 @@ static void piece(void *context, size_t i)
 	wino_run_make(own, first, last, &run);
 	for (t = 0; t < run.first[KINDS]; t++)
 		wino_tile_in(j, &own->from, 0, &run.tile[t], v + t * from);
-	for (int p = 0; p < WINO_POINTS; p++) {
+	for (int p = 0; p < own->points; p++) {
 		f.rows = wino_run_have(own, &run, p, &t);
 		f.a = v + (size_t)p * own->from.point + t * from;
-		f.b = j->w + (size_t)p * own->inner * to;
+		f.b = j->w + (size_t)wino_filter(own->axis, p) * own->inner * to;
 		f.c = m + (size_t)p * own->to.point + t * to;
-		j->dev->k->wino_product(&f);
+		j->dev->k->product(&f);
 		run_ask_in(j, &own->from, 0, last, next, p);
 	}
 	run_out(j, &own->to, 0, &run, m);
@@ -62,7 +62,7 @@ static void spread_piece(void *context, size_t i)
 	const struct wino_job *j = context;
 	const struct block b = wino_block_of(j->own, i * j->own->blocks[1]);
 	size_t row = side_row(j->dev, &b.side[0]), t;
-	float *v = j->spread + i * WINO_POINTS * j->own->from.point;
+	float *v = j->spread + i * (size_t)j->own->points * j->own->from.point;
 
 	for (t = 0; t < j->group->first[KINDS]; t++)
 		wino_tile_in(j, &b.side[0], b.vector[0], &j->group->tile[t], v + t * row);
@@ -81,7 +81,8 @@ static void filters_make(const struct wino_job *j, const struct block *b, size_t
 
 		f.points = cols * width;
 		f.point = j->own->filter_point;
-		j->dev->k->wino_weights(&f, j->w + vector * width * f.lane + at * f.next, to);
+		j->dev->k->wino[j->own->way].weights(&f, j->w + vector * width * f.lane +
+						     at * f.next, to);
 	}
 }
 
@@ -95,7 +96,8 @@ static void block_add(const struct wino_job *j, const struct block *b, const flo
 	const struct wino_own *own = j->own;
 	size_t width = (size_t)j->dev->k->width, at = b->vector[0] * width, left = own->inner - at;
 	size_t row = side_row(j->dev, &b->side[0]), inner = left < row ? left : row, t;
-	struct wino_product f = { .a_row = row, .a_inner = 1, .inner = inner,
+	size_t points = (size_t)own->points;
+	struct product_pass f = { .a_row = row, .a_inner = 1, .inner = inner,
 				  .c_row = side_row(j->dev, &b->side[1]),
 				  .vectors = b->side[1].vectors, .add = at > 0 };
 	int forward = own->pack.direction == DNN_FORWARD;
@@ -104,15 +106,15 @@ static void block_add(const struct wino_job *j, const struct block *b, const flo
 	const float *w = j->w + (forward ? to : from) * next + (forward ? from : to) * 9;
 
 	filters_make(j, b, inner, u);
-	for (size_t p = 0; p < WINO_POINTS; p++) {
+	for (size_t p = 0; p < points; p++) {
 		f.rows = wino_run_have(own, j->group, (int)p, &t);
 		f.a = v + p * own->from.point + t * row;
-		f.b = u + p * own->filter_point;
+		f.b = u + (size_t)wino_filter(own->axis, (int)p) * own->filter_point;
 		f.c = m + p * own->to.point + t * f.c_row;
-		j->dev->k->wino_product(&f);
+		j->dev->k->product(&f);
 		if (left <= row)
 			continue;
-		for (size_t r = rows * p / WINO_POINTS; r < rows * (p + 1) / WINO_POINTS; r++)
+		for (size_t r = rows * p / points; r < rows * (p + 1) / points; r++)
 			for (size_t n = 0; n < some; n += 64 / sizeof *w)
 				__builtin_prefetch(w + r * next + n);
 	}
@@ -129,7 +131,7 @@ static void panel_piece(void *context, size_t i)
 
 	for (size_t n = 0; n < own->blocks[0]; n++) {
 		b = wino_block_of(own, n * own->blocks[1] + i);
-		block_add(j, &b, j->spread + n * WINO_POINTS * own->from.point, u, m);
+		block_add(j, &b, j->spread + n * (size_t)own->points * own->from.point, u, m);
 	}
 	run_out(j, &b.side[1], b.vector[1], j->group, m);
 }

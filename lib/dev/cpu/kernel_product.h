@@ -1,0 +1,103 @@
+/*
+ * Part of kernel_body.h: products of matrices whose sums stay in registers. In bf16 a number
+ * of what is multiplied is a pair of those that follow one another in the sum.
+ */
+#ifdef BF16
+typedef int32_t word __attribute__((may_alias));
+
+#define MULTIPLY_ADD(a, b, c) DOT(a, b, c)
+#define ONE(p) ((vec)(*(const word *)(p) - (bits){ 0 }))
+#else
+#define MULTIPLY_ADD(a, b, c) FMA(a, b, c)
+#define ONE(p) all(*(p))
+#endif
+
+/* Vectors of a panel: as many as leave registers for PRODUCT_ROWS sums of each. */
+#define PANEL (WIDTH == 16 ? 4 : 2)
+
+/* rows x cols vectors of sums, kept in registers while all inner numbers pass. */
+INLINE void product_block(const struct product_pass *f, const float *a, const float *b,
+			  size_t b_inner, float *c, const char *near, const int rows,
+			  const int cols)
+{
+	const size_t line = near ? 64 : 0;
+
+	vec sum[PRODUCT_ROWS][PANEL];
+
+	for (int r = 0; r < rows; r++)
+		for (int k = 0; k < cols; k++)
+			sum[r][k] = f->add ? get(c + (size_t)r * f->c_row + k * WIDTH) :
+					     (vec){ 0 };
+	for (size_t i = 0; i < f->inner; i++, a += f->a_inner, b += b_inner) {
+		vec side[PANEL];
+
+		__builtin_prefetch(near + i * line);
+		for (int k = 0; k < cols; k++)
+			side[k] = get(b + k * WIDTH);
+		for (int r = 0; r < rows; r++) {
+			const vec one = ONE(a + (size_t)r * f->a_row);
+
+			for (int k = 0; k < cols; k++)
+				sum[r][k] = MULTIPLY_ADD(one, side[k], sum[r][k]);
+		}
+	}
+	for (int r = 0; r < rows; r++)
+		for (int k = 0; k < cols; k++)
+			set(c + (size_t)r * f->c_row + k * WIDTH, sum[r][k]);
+}
+
+/* NULL, of which asking has no effect, where there are no more. */
+INLINE const char *near_of(const struct product_pass *f, size_t block)
+{
+	return block < f->nears ? f->near[block] : NULL;
+}
+
+/* block: how many there were before. */
+INLINE void product_rows(const struct product_pass *f, const float *b, size_t b_inner, float *c,
+			 size_t block, const int cols)
+{
+	const float *a = f->a;
+	size_t r = 0, group = PRODUCT_ROWS;
+
+	for (; r + group <= f->rows; r += group, a += group * f->a_row, c += group * f->c_row)
+		product_block(f, a, b, b_inner, c, near_of(f, block++), PRODUCT_ROWS, cols);
+	switch (f->rows - r) {
+	case 5:
+		product_block(f, a, b, b_inner, c, near_of(f, block), 5, cols);
+		break;
+	case 4:
+		product_block(f, a, b, b_inner, c, near_of(f, block), 4, cols);
+		break;
+	case 3:
+		product_block(f, a, b, b_inner, c, near_of(f, block), 3, cols);
+		break;
+	case 2:
+		product_block(f, a, b, b_inner, c, near_of(f, block), 2, cols);
+		break;
+	case 1:
+		product_block(f, a, b, b_inner, c, near_of(f, block), 1, cols);
+		break;
+	}
+}
+
+static void product(const struct product_pass *f)
+{
+	const size_t groups = (f->rows + PRODUCT_ROWS - 1) / PRODUCT_ROWS;
+	size_t block = 0;
+
+	for (int k = 0; k < f->vectors; k += PANEL, block += groups) {
+		const int left = f->vectors - k, cols = left < PANEL ? left : PANEL;
+		const size_t inner = f->b_inner ? f->b_inner : (size_t)cols * WIDTH;
+		const float *b = f->b + (size_t)(k * WIDTH) * (f->b_inner ? 1 : f->inner);
+		float *c = f->c + k * WIDTH;
+
+		if (cols == PANEL)
+			product_rows(f, b, inner, c, block, PANEL);
+		else if (cols == 3)
+			product_rows(f, b, inner, c, block, 3 < PANEL ? 3 : PANEL);
+		else if (cols == 2)
+			product_rows(f, b, inner, c, block, 2);
+		else
+			product_rows(f, b, inner, c, block, 1);
+	}
+}
