@@ -40,6 +40,22 @@ void vectors_cut(size_t vectors, size_t panel, size_t most, size_t *blocks, size
 	*blocks = (vectors + *part - 1) / *part;
 }
 
+void near_add(struct near *near, const char *from, const char *end, size_t lines)
+{
+	for (; from < end && near->count < NEARS; from += 64 * lines) {
+		const char *last = (size_t)(end - from) < 64 * lines ? end - 1 :
+				   from + 64 * lines - 1;
+
+		near->run[near->count++] = (struct near_run){ from, last };
+	}
+}
+
+void near_part(const struct near *near, size_t i, size_t n, struct product_pass *f)
+{
+	f->near = near->run + near->count * i / n;
+	f->nears = near->count * (i + 1) / n - near->count * i / n;
+}
+
 /* ---- the rule ---- */
 
 static int listed(const char *list, const char *word)

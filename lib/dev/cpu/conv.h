@@ -5,9 +5,16 @@
 #include "dev/cpu/cpu.h"
 #include "dev/cpu/dnn.h"
 
-/* Of functions that only ask for memory, to which gcc ascribes no effect: their calls it
- * would leave out. */
-#define ASKING static inline __attribute__((always_inline))
+/* Memory that products bring near while they are computed. */
+enum { NEARS = 1024 };
+
+struct near { struct near_run run[NEARS]; size_t count; };
+
+/* Bytes from .. end - 1, in runs of so many lines; of more than NEARS runs the rest is left. */
+void near_add(struct near *, const char *from, const char *end, size_t lines);
+
+/* Part i of n of the runs. */
+void near_part(const struct near *, size_t i, size_t n, struct product_pass *);
 
 /* How a master is packed: for oneDNN, for the own convolution's lanes, or as the points
  * of Winograd's. */

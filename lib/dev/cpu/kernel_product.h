@@ -17,11 +17,9 @@ typedef int32_t word __attribute__((may_alias));
 
 /* rows x cols vectors of sums, kept in registers while all inner numbers pass. */
 INLINE void product_block(const struct product_pass *f, const float *a, const float *b,
-			  size_t b_inner, float *c, const char *near, const int rows,
+			  size_t b_inner, float *c, struct near_run near, const int rows,
 			  const int cols)
 {
-	const size_t line = near ? 64 : 0;
-
 	vec sum[PRODUCT_ROWS][PANEL];
 
 	for (int r = 0; r < rows; r++)
@@ -31,7 +29,8 @@ INLINE void product_block(const struct product_pass *f, const float *a, const fl
 	for (size_t i = 0; i < f->inner; i++, a += f->a_inner, b += b_inner) {
 		vec side[PANEL];
 
-		__builtin_prefetch(near + i * line);
+		__builtin_prefetch(near.at);
+		near.at += near.at < near.last ? 64 : 0;
 		for (int k = 0; k < cols; k++)
 			side[k] = get(b + k * WIDTH);
 		for (int r = 0; r < rows; r++) {
@@ -46,10 +45,11 @@ INLINE void product_block(const struct product_pass *f, const float *a, const fl
 			set(c + (size_t)r * f->c_row + k * WIDTH, sum[r][k]);
 }
 
-/* NULL, of which asking has no effect, where there are no more. */
-INLINE const char *near_of(const struct product_pass *f, size_t block)
+/* What a block asks for: where there is no more, what it reads anyway. */
+INLINE struct near_run near_of(const struct product_pass *f, const float *b, size_t block)
 {
-	return block < f->nears ? f->near[block] : NULL;
+	return block < f->nears ? f->near[block] :
+				  (struct near_run){ (const char *)b, (const char *)b };
 }
 
 /* block: how many there were before. */
@@ -60,22 +60,22 @@ INLINE void product_rows(const struct product_pass *f, const float *b, size_t b_
 	size_t r = 0, group = PRODUCT_ROWS;
 
 	for (; r + group <= f->rows; r += group, a += group * f->a_row, c += group * f->c_row)
-		product_block(f, a, b, b_inner, c, near_of(f, block++), PRODUCT_ROWS, cols);
+		product_block(f, a, b, b_inner, c, near_of(f, b, block++), PRODUCT_ROWS, cols);
 	switch (f->rows - r) {
 	case 5:
-		product_block(f, a, b, b_inner, c, near_of(f, block), 5, cols);
+		product_block(f, a, b, b_inner, c, near_of(f, b, block), 5, cols);
 		break;
 	case 4:
-		product_block(f, a, b, b_inner, c, near_of(f, block), 4, cols);
+		product_block(f, a, b, b_inner, c, near_of(f, b, block), 4, cols);
 		break;
 	case 3:
-		product_block(f, a, b, b_inner, c, near_of(f, block), 3, cols);
+		product_block(f, a, b, b_inner, c, near_of(f, b, block), 3, cols);
 		break;
 	case 2:
-		product_block(f, a, b, b_inner, c, near_of(f, block), 2, cols);
+		product_block(f, a, b, b_inner, c, near_of(f, b, block), 2, cols);
 		break;
 	case 1:
-		product_block(f, a, b, b_inner, c, near_of(f, block), 1, cols);
+		product_block(f, a, b, b_inner, c, near_of(f, b, block), 1, cols);
 		break;
 	}
 }

@@ -151,6 +151,9 @@ struct depthwise_pass {
  */
 enum { PRODUCT_ROWS = 6 };      /* rows are fastest in multiples of this */
 
+/* Lines of 64 bytes from `at` on; last: in the last of them. */
+struct near_run { const char *at, *last; };
+
 struct product_pass {
 	const float *a, *b;
 	float *c;
@@ -159,9 +162,10 @@ struct product_pass {
 	size_t rows, inner;
 	int vectors;
 	int add;
-	/* Memory that is brought near meanwhile: while a block of PRODUCT_ROWS rows and a
-	 * panel is computed, `inner` lines of 64 bytes from the next of these places on. */
-	const char *const *near;
+	/* What is brought near meanwhile: while a block of PRODUCT_ROWS rows and a panel is
+	 * computed, the next of these runs, a line at each step of the inner sums. (Of many
+	 * lines that are asked for at once processors leave out most.) */
+	const struct near_run *near;
 	size_t nears;
 };
 

@@ -69,11 +69,6 @@ static void places(const struct value *v, const struct slide *y, const struct sl
 /* A piece: its block of both sides' vectors of channels. */
 struct piece_of { size_t vector[2]; int vectors[2]; };
 
-/* Places that are brought near while others are multiplied. */
-enum { NEARS = 256 };
-
-struct near { const char *at[NEARS]; size_t count, done; };
-
 static const uint16_t *plane_of(const struct pairs_job *j, enum side side, size_t vector)
 {
 	const struct value *v = j->value[side];
@@ -102,8 +97,8 @@ static void pair(const struct pairs_job *j, const struct piece_of *b, enum side 
 
 /* What the outputs first .. last - 1 of a sample read: of each vector of channels, from the
  * first pixel to the last, in runs of as many lines as a chunk has pairs. */
-static void near_add(const struct pairs_job *j, const struct piece_of *b, enum side side,
-		     size_t first, size_t last, struct near *near)
+static void near_sample(const struct pairs_job *j, const struct piece_of *b, enum side side,
+			size_t first, size_t last, struct near *near)
 {
 	const struct pairs_own *own = j->own;
 	const struct value *v = j->value[side];
@@ -125,8 +120,8 @@ static void near_add(const struct pairs_job *j, const struct piece_of *b, enum s
 		size_t at = value_place(v, (int)n, 0, pixel[0][0], pixel[0][1]);
 		size_t end = value_place(v, (int)n, 0, pixel[1][0], pixel[1][1]);
 
-		for (; at <= end && near->count < NEARS; at += own->chunk / 2 * 32)
-			near->at[near->count++] = (const char *)(plane + at);
+		near_add(near, (const char *)(plane + at),
+			 (const char *)(plane + end + v->lay.block), own->chunk / 2);
 	}
 }
 
@@ -136,36 +131,31 @@ static void near_make(const struct pairs_job *j, const struct piece_of *b, size_
 {
 	size_t outputs = (size_t)j->own->y.out * (size_t)j->own->x.out, last;
 
-	near->count = near->done = 0;
+	near->count = 0;
 	for (; count; count -= last - first, first = last) {
 		last = (first / outputs + 1) * outputs;
 		last = last - first < count ? last : first + count;
-		near_add(j, b, SIDE_DY, first, last, near);
-		near_add(j, b, SIDE_X, first, last, near);
+		near_sample(j, b, SIDE_DY, first, last, near);
+		near_sample(j, b, SIDE_X, first, last, near);
 	}
 }
 
-/* The products of both sides' pairs, added to the share's; meanwhile more of what is to be
- * near is asked for. */
+/* The products of both sides' pairs at a tap, added to the share's; meanwhile its part of
+ * what is to be near is asked for. */
 static void products(const struct pairs_job *j, const struct piece_of *b, size_t pairs,
-		     const float *dy, const float *x, float *sum, size_t outputs, int add,
-		     struct near *near)
+		     size_t tap, const float *dy, const float *x, float *sum, size_t outputs,
+		     int add, const struct near *near)
 {
-	size_t width = (size_t)j->dev->k16->width, panel = (size_t)j->dev->k16->panel;
+	size_t width = (size_t)j->dev->k16->width, n = (outputs + width - 1) / width;
 	struct product_pass f = { .a = dy, .b = x, .a_row = 1, .a_inner = width,
 				  .c_row = j->own->inputs, .inner = pairs,
 				  .vectors = b->vectors[SIDE_X], .add = add };
 
-	for (size_t o = 0; o < outputs; o += width, f.a += pairs * width) {
-		f.rows = outputs - o < width ? outputs - o : width;
-		f.c = sum + o * f.c_row;
-		f.near = near->at + near->done;
-		f.nears = near->count - near->done;
+	for (size_t i = 0; i < n; i++, f.a += pairs * width) {
+		f.rows = i + 1 < n ? width : outputs - i * width;
+		f.c = sum + i * width * f.c_row;
+		near_part(near, tap * n + i, j->own->taps * n, &f);
 		j->dev->k16->product(&f);
-		near->done += (f.rows + PRODUCT_ROWS - 1) / PRODUCT_ROWS *
-			      (((size_t)f.vectors + panel - 1) / panel);
-		if (near->done > near->count)
-			near->done = near->count;
 	}
 }
 
@@ -204,8 +194,8 @@ static void dw_piece(void *context, size_t i)
 		pair(j, &b, SIDE_DY, 0, p, count, a);
 		for (size_t t = 0; t < own->taps; t++) {
 			pair(j, &b, SIDE_X, t, p, count, x);
-			products(j, &b, (count + 1) / 2, a, x, sum + t * all * own->inputs, outputs,
-				 p > first, &near);
+			products(j, &b, (count + 1) / 2, t, a, x, sum + t * all * own->inputs,
+				 outputs, p > first, &near);
 		}
 	}
 }

@@ -124,6 +124,49 @@ void wino_tile_in(const struct wino_job *j, const struct wino_side *side, size_t
 	j->k->in(side, sample_at(j, j->from, j->x, t->n, vector), &at, points);
 }
 
+/* Pixels begin .. end - 1 that are read of tiles at .. at + 3 on an axis: those of dy, which
+ * tiles do not share, or of the side that is read. */
+static int axis_near(const struct wino_own *own, int dy, int axis, int first, int last, int size,
+		     int *begin)
+{
+	int stride = dy ? 1 : own->stride, over = own->way == WINO_ONE ? 2 : 1;
+	int end = (last + WINO_OUT) * stride, skip = dy ? 0 : over - own->before[axis];
+
+	skip = skip > 0 ? skip : 0;
+	*begin = first ? first * stride + skip : 0;
+	end += skip;
+	return end < size ? end : size;
+}
+
+void wino_near(const struct wino_job *j, const struct wino_side *side, const struct value *v,
+	       const char *base, size_t vector, size_t first, size_t last, size_t lines,
+	       struct near *near)
+{
+	const struct wino_own *own = j->own;
+	size_t across = (size_t)own->tiles[1], next;
+	size_t pixel = (size_t)side->block * dtype_bytes(v->lay.type);
+
+	for (; first < last; first = next) {
+		struct tile from = tile_of(own, first), to;
+		int y, x, down, beside, dy = v == j->to;
+
+		next = (first / across + 1) * across;
+		next = next < last ? next : last;
+		to = tile_of(own, next - 1);
+		down = axis_near(own, dy, 0, from.at.y, to.at.y, side->h, &y);
+		beside = axis_near(own, dy, 1, from.at.x, to.at.x, side->w, &x);
+		for (size_t k = 0; k < (size_t)side->vectors; k++) {
+			const char *at = sample_at(j, v, base, from.n, vector + k) +
+					 ((size_t)y * (size_t)side->w + (size_t)x) * pixel;
+			int rows = beside - x < side->w ? 1 : down - y;
+
+			for (int i = y; i < down; i += rows, at += (size_t)side->w * pixel)
+				near_add(near, at, at + (size_t)rows * (size_t)(beside - x) * pixel,
+					 lines);
+		}
+	}
+}
+
 struct block wino_block_of(const struct wino_own *own, size_t i)
 {
 	const struct wino_side *all[2] = { &own->from, &own->to };

@@ -135,57 +135,11 @@ static inline size_t wino_channel_pieces(size_t vectors, size_t channels)
 
 cpu_run wino_out_run, wino_dw_run;
 
-/*
- * While a run is multiplied, which needs no memory, the next one's pixels are brought near:
- * of tile t of it those that the tiles above and to the left do not read. begin: where
- * the first of them are, down and across, from `stride` times where a tile's outputs begin.
- */
-ASKING void tile_ask(const struct wino_job *j, const struct wino_side *side,
-		     const struct value *v, const char *base, size_t vector, size_t t,
-		     const int begin[2], int stride)
-{
-	struct tile tile = tile_of(j->own, t);
-	int y = tile.at.y * stride + begin[0], x = tile.at.x * stride + begin[1];
-	int most = WINO_OUT * stride;
-	int rows = side->h - y < most ? side->h - y : most;
-	int cols = side->w - x < most ? side->w - x : most;
-	size_t pixel = (size_t)side->block * dtype_bytes(v->lay.type);
-
-	for (size_t k = 0; k < (size_t)side->vectors; k++) {
-		const char *at = sample_at(j, v, base, tile.n, vector + k) +
-				 ((size_t)y * (size_t)side->w + (size_t)x) * pixel;
-
-		for (int r = 0; r < rows; r++, at += (size_t)side->w * pixel)
-			for (int c = 0; c < cols; c++)
-				__builtin_prefetch(at + (size_t)c * pixel);
-	}
-}
-
-/* At one of the points, its share of the tiles first .. last - 1. */
-ASKING void run_ask(const struct wino_job *j, const struct wino_side *side,
-		    const struct value *v, const char *base, size_t vector, size_t first,
-		    size_t last, int point, const int begin[2], int stride)
-{
-	size_t count = last - first, points = (size_t)j->own->points;
-	size_t t = first + count * (size_t)point / points;
-	size_t end = first + count * ((size_t)point + 1) / points;
-
-	for (; t < end; t++)
-		tile_ask(j, side, v, base, vector, t, begin, stride);
-}
-
-/* Of the side whose tiles overlap. */
-ASKING void run_ask_in(const struct wino_job *j, const struct wino_side *side, size_t vector,
-		       size_t first, size_t last, int point)
-{
-	int begin[2];
-
-	for (int i = 0; i < 2; i++) {
-		begin[i] = (j->own->way == WINO_ONE ? 2 : 1) - j->own->before[i];
-		if (begin[i] < 0)
-			begin[i] = 0;
-	}
-	run_ask(j, side, j->from, j->x, vector, first, last, point, begin, j->own->stride);
-}
+/* What is to be near when the tiles first .. last - 1 are read, from a vector of channels on:
+ * their pixels, but for those that the tiles above and to the left read too. lines: of a
+ * run. */
+void wino_near(const struct wino_job *, const struct wino_side *, const struct value *,
+	       const char *base, size_t vector, size_t first, size_t last, size_t lines,
+	       struct near *);
 
 #endif

@@ -26,7 +26,6 @@ static void filters_back(const struct wino_job *j, size_t first, size_t last, si
 static void products_add(const struct wino_job *j, const struct block *b, const struct run *run,
 			 int begin, const float *v, const float *w, size_t first, size_t last)
 {
-	static const int at_once[2] = { 0, 0 };
 	const struct wino_own *own = j->own;
 	size_t width = (size_t)j->dev->k->width, to = side_row(j->dev, &own->to);
 	size_t c = b->vector[0] * width, channels = side_row(j->dev, &b->side[0]), t;
@@ -34,8 +33,12 @@ static void products_add(const struct wino_job *j, const struct block *b, const 
 	struct product_pass f = { .a_row = 1, .a_inner = channels,
 				  .b_inner = side_row(j->dev, &b->side[1]), .c_row = to,
 				  .vectors = b->side[1].vectors };
+	struct near near;
 
 	f.rows = own->inner - c < channels ? own->inner - c : channels;
+	near.count = 0;
+	wino_near(j, &b->side[0], j->from, j->x, b->vector[0], first, last, own->run, &near);
+	wino_near(j, &b->side[1], j->to, j->y, b->vector[1], first, last, own->run, &near);
 	for (int p = 0; p < own->points; p++) {
 		int filter = wino_filter(own->axis, p);
 
@@ -45,9 +48,8 @@ static void products_add(const struct wino_job *j, const struct block *b, const 
 		f.a = v + (size_t)p * own->from.point + t * f.a_inner;
 		f.b = w + (size_t)p * own->to.point + t * f.b_inner;
 		f.c = sum + (size_t)filter * own->sum_point;
+		near_part(&near, (size_t)p, (size_t)own->points, &f);
 		j->dev->k->product(&f);
-		run_ask_in(j, &b->side[0], b->vector[0], first, last, p);
-		run_ask(j, &b->side[1], j->to, j->y, b->vector[1], first, last, p, at_once, 1);
 	}
 }
 

@@ -36,6 +36,7 @@ static void piece(void *context, size_t i)
 	float *m = v + (size_t)own->points * own->from.point;
 	struct product_pass f = { .a_row = from, .a_inner = 1, .c_row = to,
 				  .inner = own->inner, .vectors = own->to.vectors };
+	struct near near;
 	struct run run;
 
 	last = last < own->count ? last : own->count;
@@ -43,13 +44,15 @@ static void piece(void *context, size_t i)
 	wino_run_make(own, first, last, &run);
 	for (t = 0; t < run.first[KINDS]; t++)
 		wino_tile_in(j, &own->from, 0, &run.tile[t], v + t * from);
+	near.count = 0;
+	wino_near(j, &own->from, j->from, j->x, 0, last, next, own->inner, &near);
 	for (int p = 0; p < own->points; p++) {
 		f.rows = wino_run_have(own, &run, p, &t);
 		f.a = v + (size_t)p * own->from.point + t * from;
 		f.b = j->w + (size_t)wino_filter(own->axis, p) * own->inner * to;
 		f.c = m + (size_t)p * own->to.point + t * to;
+		near_part(&near, (size_t)p, (size_t)own->points, &f);
 		j->dev->k->product(&f);
-		run_ask_in(j, &own->from, 0, last, next, p);
 	}
 	run_out(j, &own->to, 0, &run, m);
 }
