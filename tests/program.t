@@ -19,7 +19,7 @@ check_status 1 'a network that does not end in one pixel is refused' \
 	'net-cat --steps -d ref --set classes=10 wide.net'
 said 'with its line' 'line 3: b.conv: the network ends in 4x4x10'
 check_status 1 'an unknown rewrite is refused' "net-cat --steps -d ref --without fusion '$net'"
-said 'with those there are' "no rewrite 'fusion' \(pointwise, gradient, recompute, epilogue, fold, stats, prologue, skip, sums, remat, winograd, pairs, all\)"
+said 'with those there are' "no rewrite 'fusion' \(pointwise, gradient, recompute, epilogue, fold, stats, prologue, skip, sums, remat, winograd, outer, all\)"
 
 if [ ! -e "$BIN/millrace-cpu.so" ]; then
 	skip 15 'no plug-in for the CPU'

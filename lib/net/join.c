@@ -317,13 +317,13 @@ int rewrites_check(const char *list)
 		snprintf(word, sizeof word, "%.*s", (int)(n < 31 ? n : 31), list);
 		/* no brackets, but rewrites all the same: a backend's, fold.c's, remat.c's */
 		known = strcmp(word, "all") == 0 || strcmp(word, "winograd") == 0 ||
-			strcmp(word, "pairs") == 0 || strcmp(word, "fold") == 0 ||
+			strcmp(word, "outer") == 0 || strcmp(word, "fold") == 0 ||
 			strcmp(word, "remat") == 0;
 		for (int i = 0; i < BRACKET_KINDS; i++)
 			known |= strcmp(word, bracket_table[i].rewrite) == 0;
 		if (!known)
 			return fail("no rewrite '%s' (pointwise, gradient, recompute, epilogue, "
-				    "fold, stats, prologue, skip, sums, remat, winograd, pairs, "
+				    "fold, stats, prologue, skip, sums, remat, winograd, outer, "
 				    "all)", word);
 		list += n + (list[n] == ',');
 	}

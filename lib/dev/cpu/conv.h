@@ -77,8 +77,8 @@ int wino_prepare(struct device *, const struct conv_step *);
 size_t wino_pack_bytes(const struct pack_attr *);
 void wino_pack(struct device *, const struct pack_attr *, const float *w, float *packed);
 
-/* Gradients of weights in bf16, as wino_prepare(). */
-int pairs_prepare(struct device *, const struct conv_step *);
+/* Gradients of weights as sums of outer products, as wino_prepare(). */
+int outer_prepare(struct device *, const struct conv_step *);
 
 /* Products: the window is all of the input. */
 int is_product(const struct conv_attr *);

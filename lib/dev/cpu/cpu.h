@@ -49,6 +49,12 @@ struct planes {
 
 struct planes planes_of(const struct value *);
 
+/* The kernels for a value's numbers. */
+static inline const struct kernels *kernels_of(const struct device *dev, const struct value *v)
+{
+	return v->lay.type == DTYPE_BF16 ? dev->k16 : dev->k;
+}
+
 /* The kernels for their numbers. */
 static inline const struct kernels *planes_kernels(const struct device *dev,
 						   const struct planes *v)

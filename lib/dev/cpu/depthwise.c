@@ -122,11 +122,6 @@ static struct depth_job job_of(struct device *dev, const struct memory *m, const
 	return j;
 }
 
-static const struct kernels *kernels_of(const struct depth_job *j)
-{
-	return j->x->lay.type == DTYPE_BF16 ? j->dev->k16 : j->dev->k;
-}
-
 static int depth_run(struct device *dev, const struct memory *m, const struct step *s)
 {
 	const struct epilogue *after = &((const struct depth_own *)s->own)->after;
@@ -138,8 +133,8 @@ static int depth_run(struct device *dev, const struct memory *m, const struct st
 	j.w = memory_at(m, s->in[1]);
 	j.to = memory_at(m, after->y);
 	j.add = memory_at(m, after->add);
-	j.kernel = forward || j.own->turned ? kernels_of(&j)->depthwise :
-		   kernels_of(&j)->depthwise_dx;
+	j.kernel = forward || j.own->turned ? kernels_of(dev, j.x)->depthwise :
+		   kernels_of(dev, j.x)->depthwise_dx;
 	if (forward)
 		j.from = memory_at(m, s->in[0]);
 	else
@@ -188,7 +183,7 @@ static int depth_dw_run(struct device *dev, const struct memory *m, const struct
 
 	j.from = memory_at(m, s->in[0]);
 	j.dy = memory_at(m, s->in[1]);
-	j.kernel = kernels_of(&j)->depthwise_dw;
+	j.kernel = kernels_of(dev, j.x)->depthwise_dw;
 	j.sum = work_at(m, s);
 	each(dev, (size_t)j.own->chunks * vectors, dw_piece, &j);
 	for (size_t c = 0; c < (size_t)j.x->c; c++)

@@ -86,5 +86,5 @@ const struct kernels KERNELS = {
 	  { wino_two_in, wino_two_dy, wino_two_out, wino_two_weights, wino_two_dw },
 	  { wino_two_dx_in, NULL, wino_two_dx_out, wino_two_weights, NULL },
 	  { wino_two_bare_in, NULL, wino_two_bare_out, wino_two_weights, NULL } },
-	product, PANEL, update, finite, NULL, NULL, NULL, spin
+	product, PANEL, STEP_PIXELS, gather, update, finite, NULL, NULL, spin
 };

@@ -5,9 +5,11 @@
 #ifdef BF16
 typedef int32_t word __attribute__((may_alias));
 
+#define STEP_PIXELS 2
 #define MULTIPLY_ADD(a, b, c) DOT(a, b, c)
 #define ONE(p) ((vec)(*(const word *)(p) - (bits){ 0 }))
 #else
+#define STEP_PIXELS 1
 #define MULTIPLY_ADD(a, b, c) FMA(a, b, c)
 #define ONE(p) all(*(p))
 #endif
@@ -99,5 +101,38 @@ static void product(const struct product_pass *f)
 			product_rows(f, b, inner, c, block, 2);
 		else
 			product_rows(f, b, inner, c, block, 1);
+	}
+}
+
+/* What a step multiplies of a vector: a pixel, or a pair. */
+INLINE vec step_get(const num *from, const ptrdiff_t *at)
+{
+	static const num none[WIDTH] __attribute__((aligned(64)));
+	const num *first = at[0] < 0 ? none : from + at[0];
+
+#ifdef BF16
+	return pair_of(first, at[1] < 0 ? none : from + at[1]);
+#else
+	return get(first);
+#endif
+}
+
+static void gather(const struct gather_pass *f)
+{
+	const ptrdiff_t *const at = f->at;
+	const size_t steps = (f->pixels + STEP_PIXELS - 1) / STEP_PIXELS;
+	float *to = f->to;
+
+	for (int k = 0; k < f->vectors; k += f->panel) {
+		const int left = f->vectors - k, cols = left < f->panel ? left : f->panel;
+
+		for (int c = 0; c < cols; c++) {
+			const num *from = (const num *)f->from + (size_t)(k + c) * f->plane;
+			float *next = to + c * WIDTH;
+
+			for (size_t i = 0; i < steps; i++, next += cols * WIDTH)
+				set(next, step_get(from, at + STEP_PIXELS * i));
+		}
+		to += steps * (size_t)cols * WIDTH;
 	}
 }

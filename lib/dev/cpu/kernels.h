@@ -169,13 +169,14 @@ struct product_pass {
 	size_t nears;
 };
 
-/* Pixels of some vectors of channels as pairs: [panel][pair][vectors of a panel][width]. */
-struct pair_pass {
-	const uint16_t *from;           /* the first vector's plane */
+/* Pixels of some vectors of channels beside one another, in bf16 as pairs:
+ * [panel][pixel or pair][vectors of a panel][width]. */
+struct gather_pass {
+	const void *from;               /* the first vector's plane */
 	size_t plane;                   /* numbers from vector to vector */
 	int vectors, panel;             /* panel: vectors at most */
 	const ptrdiff_t *at;            /* where each pixel is; negative: 0 stands there */
-	size_t pairs;                   /* half as many as pixels */
+	size_t pixels;                  /* in bf16 one more where they are odd, which is 0 */
 	float *to;
 };
 
@@ -306,13 +307,14 @@ struct kernels {
 	struct wino_kernels wino[WINO_WAYS];
 	void (*product)(const struct product_pass *);
 	int panel;              /* vectors of a panel of it */
+	int pixels;             /* that a step of its inner sums multiplies: in bf16 a pair */
+	void (*gather)(const struct gather_pass *);
 	void (*update)(const struct update_pass *, size_t from, size_t to);
 	/* Whether all numbers are finite: 1 or 0. */
 	int (*finite)(const float *, size_t n);
 	/* Of tables for bf16 alone: n numbers, a multiple of width, from fp32 and to it. */
 	void (*shorten)(const float *x, uint16_t *y, size_t n);
 	void (*widen)(const uint16_t *x, float *y, size_t n);
-	void (*pair)(const struct pair_pass *);
 	/* Multiply-adds for their own sake: KERNEL_SPIN a lane of a vector and round. */
 	float (*spin)(size_t rounds);
 };

@@ -25,6 +25,19 @@
 #include "dev/cpu/kernel_pool.h"
 #include "dev/cpu/kernel_depth.h"
 #include "dev/cpu/kernel_wino_tile.h"
+
+/* Lane l: that of both pixels. */
+INLINE vec pair_of(const num *low, const num *high)
+{
+	const __m512i turn = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25,
+		9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+	const __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)low);
+	const __m256i y = _mm256_loadu_si256((const __m256i *)(const void *)high);
+
+	return (vec)_mm512_permutexvar_epi16(turn, _mm512_inserti64x4(_mm512_castsi256_si512(x),
+								      y, 1));
+}
+
 #include "dev/cpu/kernel_product.h"
 
 static void shorten(const float *x, uint16_t *y, size_t n)
@@ -39,50 +52,14 @@ static void widen(const uint16_t *x, float *y, size_t n)
 		*(vec_any *)(y + i) = load(x + i);
 }
 
-/* Lane l: that of both pixels. */
-INLINE vec pair_of(const num *low, const num *high)
-{
-	const __m512i turn = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25,
-		9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-	const __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)low);
-	const __m256i y = _mm256_loadu_si256((const __m256i *)(const void *)high);
-
-	return (vec)_mm512_permutexvar_epi16(turn, _mm512_inserti64x4(_mm512_castsi256_si512(x),
-								      y, 1));
-}
-
-static void pair(const struct pair_pass *f)
-{
-	static const num none[WIDTH];
-	const ptrdiff_t *const at = f->at;
-	const size_t pairs = f->pairs;
-	float *to = f->to;
-
-	for (int k = 0; k < f->vectors; k += f->panel) {
-		const int left = f->vectors - k, cols = left < f->panel ? left : f->panel;
-
-		for (int c = 0; c < cols; c++) {
-			const num *from = f->from + (size_t)(k + c) * f->plane;
-			float *next = to + c * WIDTH;
-
-			for (size_t i = 0; i < pairs; i++, next += cols * WIDTH) {
-				const ptrdiff_t low = at[2 * i], high = at[2 * i + 1];
-
-				set(next, pair_of(low < 0 ? none : from + low,
-						  high < 0 ? none : from + high));
-			}
-		}
-		to += pairs * (size_t)cols * WIDTH;
-	}
-}
-
 const struct kernels kernels_avx512_bf16 = {
 	.name = "avx512_bf16", .width = WIDTH, .stats = stats, .forward = forward,
 	.backward = backward, .total = total, .mul = mul, .maxpool = maxpool,
 	.maxpool_dx = maxpool_dx, .avgpool = avgpool, .avgpool_dx = avgpool_dx,
 	.depthwise = depthwise, .depthwise_dx = depthwise_dx, .depthwise_dw = depthwise_dw,
 	.wino = { { wino_in, wino_dy, wino_out, NULL, NULL } },
-	.product = product, .panel = PANEL, .shorten = shorten, .widen = widen, .pair = pair
+	.product = product, .panel = PANEL, .pixels = STEP_PIXELS, .gather = gather,
+	.shorten = shorten, .widen = widen
 };
 
 #ifdef __clang__

@@ -192,7 +192,7 @@ struct wino_job wino_job_of(struct device *dev, const struct memory *m, const st
 			      .to = value_at(m, to), .x = memory_at(m, from),
 			      .y = memory_at(m, to), .work = work_at(m, s) };
 
-	j.k = &(j.from->lay.type == DTYPE_BF16 ? dev->k16 : dev->k)->wino[j.own->way];
+	j.k = &kernels_of(dev, j.from)->wino[j.own->way];
 	return j;
 }
 
