@@ -271,7 +271,7 @@ INLINE void wino_write(const struct wino_side *f, const float *m, const struct w
 		num *pixel = sample + place;
 		const num *add = after->add ? (const num *)after->add + place : NULL;
 		const vec start = after->bias ? get(after->bias + j * WIDTH) : (vec){ 0 };
-		vec row[WINO_TWO_AXIS], out[2 * WINO_OUT] = { 0 };
+		vec row[WINO_TWO_AXIS] = { 0 }, out[2 * WINO_OUT] = { 0 };
 		vec t[2 * WINO_OUT][WINO_TWO_AXIS];
 
 		for (int k = 0; k < axis; k++) {

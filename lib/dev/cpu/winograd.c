@@ -273,7 +273,8 @@ static int pack_add(const struct conv_step *c, struct wino_own *own)
 		own->packed = wino_pack_bytes(a) / sizeof(float);
 		return 0;
 	}
-	snprintf(key, sizeof key, "wino4x3:%d:%d", (int)c->direction, a->to_pad);
+	snprintf(key, sizeof key, "wino4x3:%d:%d:%d", (int)c->direction, c->conv.stride[0],
+		 a->to_pad);
 	return program_pack(c->p, (int)(c->s - c->p->step), 1, key, wino_pack_bytes(a), a,
 			    sizeof *a);
 }
