@@ -14,6 +14,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Of gradients of weights: pieces that are wanted, bytes of all shares' sums together. */
+enum { PIECES = 16, SUMS = 12 << 20 };
+
 struct conv_own {
 	struct own own;
 	struct dnn *dnn;
@@ -38,6 +41,15 @@ void vectors_cut(size_t vectors, size_t panel, size_t most, size_t *blocks, size
 	*blocks = (vectors + most - 1) / most;
 	*part = (panels + *blocks - 1) / *blocks * panel;
 	*blocks = (vectors + *part - 1) / *part;
+}
+
+size_t shares_of(size_t blocks, size_t sum)
+{
+	size_t shares = 1;
+
+	while (2 * shares * blocks <= PIECES && 2 * shares * sum * sizeof(float) <= SUMS)
+		shares *= 2;
+	return shares;
 }
 
 void near_add(struct near *near, const char *from, const char *end, size_t lines)
@@ -72,6 +84,17 @@ static int listed(const char *list, const char *word)
 	return 0;
 }
 
+static int left_out(const struct conv_step *c, const char *word)
+{
+	return listed(c->p->options.without, word) || listed(c->p->options.without, "all");
+}
+
+/* Has the library kernels of matrix units for it? Those are faster than all here. */
+static int matrix_units(const struct conv_step *c)
+{
+	return c->conv.bf16 && strstr(dnn_isa(), "amx");
+}
+
 /*
  * Measured for 24 to 512 channels, 4x4 to 56x56 pixels, batches of 16 to 128: 2 to 3
  * times the direct kernel, less where few tiles of 4x4 share a weight's transform (7x7,
@@ -81,26 +104,20 @@ static int listed(const char *list, const char *word)
  */
 static int winograd_pays(const struct conv_step *c)
 {
-	const char *without = c->p->options.without;
 	int64_t tiles = (int64_t)c->conv.n * ((c->a->out_h + 3) / 4) * ((c->a->out_w + 3) / 4);
 	int least = c->direction == DNN_BACKWARD_WEIGHTS ? 9 : 17;
 
-	if (c->conv.bf16 && (tiles < 64 || strstr(dnn_isa(), "amx")))
-		return 0;
 	return wino_fits(&c->conv, c->direction) && c->a->in_c >= least &&
-	       c->a->out_c >= least && tiles >= 32 && !listed(without, "winograd") &&
-	       !listed(without, "all");
+	       c->a->out_c >= least && tiles >= (c->conv.bf16 ? 64 : 32) && !matrix_units(c) &&
+	       !left_out(c, "winograd");
 }
 
 /* Measured in fp32: with AVX-512 1.05 to 1.3 times the library's, with AVX2 0.85; less with 16
  * inputs or fewer. In bf16 1.2 to 1.5 times, but not where it has kernels of matrix units. */
 static int outer_pays(const struct device *dev, const struct conv_step *c)
 {
-	const char *without = c->p->options.without;
-
 	return c->direction == DNN_BACKWARD_WEIGHTS && c->a->in_c > 16 && dev->k->width == 16 &&
-	       !(c->conv.bf16 && strstr(dnn_isa(), "amx")) && !listed(without, "outer") &&
-	       !listed(without, "all");
+	       !matrix_units(c) && !left_out(c, "outer");
 }
 
 /* The name in `how`: the library's without the instruction set. */

@@ -53,6 +53,10 @@ struct slide conv_slide(const struct dnn_conv *, int axis);
  * blocks, and how many vectors of each. */
 void vectors_cut(size_t vectors, size_t panel, size_t most, size_t *blocks, size_t *part);
 
+/* Into how many shares a batch is cut for gradients of weights, by the shape alone: there are
+ * `blocks` of channels, and `sum` numbers of a share's sums. */
+size_t shares_of(size_t blocks, size_t sum);
+
 /* Has the library a kernel for it in bf16, for a batch of n in these blocks? 1 or 0. */
 int conv_short(const struct conv_attr *, enum step_kind, int n, int in_block, int out_block);
 

@@ -189,11 +189,10 @@ struct gather_pass {
 enum {
 	WINO_OUT = 4,
 	WINO_AXIS = 6, WINO_POINTS = 36,        /* filters' points on an axis, and in all */
-	WINO_TWO_AXIS = 9, WINO_MOST = 81,      /* tiles' of stride 2 */
+	WINO_TWO_AXIS = 9,                      /* tiles' of stride 2 on an axis */
 };
 
 /* One side of it, which tiles are taken from or put to. */
-
 struct wino_side {
 	int h, w, block;
 	int vectors;            /* of channels */

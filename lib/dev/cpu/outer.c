@@ -12,9 +12,8 @@
 
 #include "base/fail.h"
 
-/* Steps of the inner sums at a time, of one pixel or two; channels of a block; pieces that are
- * wanted, and bytes of all shares' sums together. */
-enum { STEPS = 128, BLOCK = 256, PIECES = 16, SUMS = 12 << 20 };
+/* Steps of the inner sums at a time, of one pixel or two; channels of a block. */
+enum { STEPS = 128, BLOCK = 256 };
 
 enum { PIXELS = 2 * STEPS };
 
@@ -22,8 +21,7 @@ enum side { SIDE_DY, SIDE_X };
 
 struct outer_own {
 	struct own own;
-	struct slide y, x;              /* of x */
-	struct slide y_dy, x_dy;        /* of dy: each output is itself */
+	struct slide slide[2][2];       /* of each side, down and across; dy: itself */
 	size_t outputs, count;          /* pixels of a sample's outputs, of the batch's */
 	size_t vectors[2];              /* of channels; of them: */
 	size_t blocks[2], part[2];
@@ -37,7 +35,6 @@ struct outer_own {
 };
 
 struct outer_job {
-	struct device *dev;
 	const struct kernels *k;
 	const struct outer_own *own;
 	const struct value *value[2];
@@ -92,16 +89,15 @@ static void gather(const struct outer_job *j, const struct piece_of *b, enum sid
 {
 	const struct outer_own *own = j->own;
 	const struct value *v = j->value[side];
-	int k = own->x.k, dy = side == SIDE_DY;
+	const struct slide *s = own->slide[side];
 	ptrdiff_t at[PIXELS];
 	struct gather_pass f = { .from = plane_of(j, side, b->vector[side]),
 				 .plane = (size_t)v->h * (size_t)v->w * (size_t)v->lay.block,
 				 .vectors = b->vectors[side], .at = at, .pixels = count, .to = to };
 
-	places(v, dy ? &own->y_dy : &own->y, dy ? &own->x_dy : &own->x, (int)tap / k,
-	       (int)tap % k, first, count, at);
+	places(v, &s[0], &s[1], (int)tap / s[1].k, (int)tap % s[1].k, first, count, at);
 	/* rows of products are numbers of a vector, columns whole panels */
-	f.panel = dy ? 1 : j->k->panel;
+	f.panel = side == SIDE_DY ? 1 : j->k->panel;
 	j->k->gather(&f);
 }
 
@@ -112,14 +108,13 @@ static void near_sample(const struct outer_job *j, const struct piece_of *b, enu
 {
 	const struct outer_own *own = j->own;
 	const struct value *v = j->value[side];
-	const struct slide *y = side == SIDE_DY ? &own->y_dy : &own->y;
-	const struct slide *x = side == SIDE_DY ? &own->x_dy : &own->x;
-	size_t across = (size_t)x->out, outputs = own->outputs, n = first / outputs;
+	size_t across = (size_t)own->slide[side][1].out;
+	size_t outputs = own->outputs, n = first / outputs;
 	size_t o[2] = { first % outputs, (last - 1) % outputs }, size = dtype_bytes(v->lay.type);
 	int pixel[2][2];
 
 	for (int i = 0; i < 4; i++) {
-		const struct slide *s = i % 2 ? x : y;
+		const struct slide *s = &own->slide[side][i % 2];
 		int at = (int)(i % 2 ? o[i / 2] % across : o[i / 2] / across);
 
 		at = at * s->stride - s->before + (i / 2 ? (s->k - 1) * s->dilation : 0);
@@ -264,7 +259,7 @@ static void filter_piece(void *context, size_t o)
 static int outer_run(struct device *dev, const struct memory *m, const struct step *s)
 {
 	const struct outer_own *own = s->own;
-	struct outer_job j = { .dev = dev, .own = own, .work = work_at(m, s) };
+	struct outer_job j = { .own = own, .work = work_at(m, s) };
 
 	for (int side = SIDE_DY; side <= SIDE_X; side++) {
 		j.value[side] = value_at(m, s->in[side == SIDE_DY]);
@@ -288,7 +283,8 @@ static struct slide itself(int out)
 	return s;
 }
 
-/* n in parts of nearly the same size, even ones, and none larger than most. */
+/* n in parts of nearly the same size, even ones, and none larger than `most` where that is
+ * even. */
 static size_t even_part(size_t n, size_t most)
 {
 	size_t parts = (n + most - 1) / most, part = (n + parts - 1) / parts;
@@ -298,15 +294,12 @@ static size_t even_part(size_t n, size_t most)
 
 static void outer_cut(const struct kernels *k, struct outer_own *own)
 {
-	size_t most = BLOCK / (size_t)k->width, blocks, chunk = STEPS * (size_t)k->pixels;
+	size_t most = BLOCK / (size_t)k->width, chunk = STEPS * (size_t)k->pixels;
 
 	vectors_cut(own->vectors[SIDE_DY], 1, most, &own->blocks[SIDE_DY], &own->part[SIDE_DY]);
 	vectors_cut(own->vectors[SIDE_X], (size_t)k->panel, most, &own->blocks[SIDE_X],
 		    &own->part[SIDE_X]);
-	blocks = own->blocks[SIDE_DY] * own->blocks[SIDE_X];
-	for (own->shares = 1; 2 * own->shares * blocks <= PIECES &&
-	     2 * own->shares * own->sum * sizeof(float) <= SUMS; )
-		own->shares *= 2;
+	own->shares = shares_of(own->blocks[SIDE_DY] * own->blocks[SIDE_X], own->sum);
 	own->share = even_part(own->count, (own->count + own->shares - 1) / own->shares);
 	own->shares = (own->count + own->share - 1) / own->share;
 	own->whole = 2 * own->outputs >= chunk;
@@ -327,10 +320,10 @@ int outer_prepare(struct device *dev, const struct conv_step *c)
 	own = own_add(c->p, c->s, sizeof *own, outer_run);
 	if (!own)
 		return -1;
-	own->y = conv_slide(&c->conv, 0);
-	own->x = conv_slide(&c->conv, 1);
-	own->y_dy = itself(dy->h);
-	own->x_dy = itself(dy->w);
+	for (int i = 0; i < 2; i++) {
+		own->slide[SIDE_X][i] = conv_slide(&c->conv, i);
+		own->slide[SIDE_DY][i] = itself(i ? dy->w : dy->h);
+	}
 	own->outputs = (size_t)dy->h * (size_t)dy->w;
 	own->count = (size_t)dy->n * own->outputs;
 	own->vectors[SIDE_DY] = (size_t)(dy->lay.pad / k->width);

@@ -49,9 +49,8 @@ enum { NEAR_BYTES = 640 << 10 };
  * as many, wider panels and a single group at most. */
 enum { FEW = 1 << 17, GROUP_READ = FEW / 2, FEW_CHANNELS = 32, FEW_CHANNELS_TWO = 64 };
 
-/* Of gradients of weights: channels of a block on each side, pieces that are wanted, bytes
- * of all shares' sums together. */
-enum { BLOCK = 128, PIECES = 16, SUMS = 12 << 20 };
+/* Of gradients of weights: channels of a block on each side. */
+enum { BLOCK = 128 };
 
 /* Bytes of filters' points that go past the caches, or are better not kept. */
 enum { STREAMED = 4 << 20 };
@@ -138,17 +137,18 @@ static int axis_near(const struct wino_own *own, int dy, int axis, int first, in
 	return end < size ? end : size;
 }
 
-void wino_near(const struct wino_job *j, const struct wino_side *side, const struct value *v,
-	       const char *base, size_t vector, size_t first, size_t last, size_t lines,
-	       struct near *near)
+void wino_near(const struct wino_job *j, int dy, const struct wino_side *side, size_t vector,
+	       size_t first, size_t last, size_t lines, struct near *near)
 {
 	const struct wino_own *own = j->own;
+	const struct value *v = dy ? j->to : j->from;
+	const char *base = dy ? j->y : j->x;
 	size_t across = (size_t)own->tiles[1], next;
 	size_t pixel = (size_t)side->block * dtype_bytes(v->lay.type);
 
 	for (; first < last; first = next) {
 		struct tile from = tile_of(own, first), to;
-		int y, x, down, beside, dy = v == j->to;
+		int y, x, down, beside;
 
 		next = (first / across + 1) * across;
 		next = next < last ? next : last;
@@ -341,19 +341,16 @@ static void few_cut(const struct device *dev, struct wino_own *own)
 static void dw_cut(const struct device *dev, struct wino_own *own, const struct value *to)
 {
 	size_t width = (size_t)dev->k->width, runs = (own->count + own->run - 1) / own->run;
-	size_t most = BLOCK / width, panel = (size_t)dev->k->panel, blocks;
+	size_t most = BLOCK / width, panel = (size_t)dev->k->panel;
 	size_t unit = unit_of(dev, &own->to);
 
 	vectors_cut((size_t)own->from.vectors, unit_of(dev, &own->from), most, &own->blocks[0],
 		    &own->part[0]);
 	vectors_cut((size_t)own->to.vectors, panel > unit ? panel : unit, most, &own->blocks[1],
 		    &own->part[1]);
-	blocks = own->blocks[0] * own->blocks[1];
 	own->sum_point = own->inner * (size_t)to->lay.pad + 16;
 	own->sum = WINO_POINTS * own->sum_point;
-	for (own->shares = 1; 2 * own->shares * blocks <= PIECES &&
-	     2 * own->shares * own->sum * sizeof(float) <= SUMS; )
-		own->shares *= 2;
+	own->shares = shares_of(own->blocks[0] * own->blocks[1], own->sum);
 	own->share = (runs + own->shares - 1) / own->shares * own->run;
 	own->shares = (own->count + own->share - 1) / own->share;
 	blocks_space(dev, own);

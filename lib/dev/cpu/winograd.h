@@ -136,10 +136,9 @@ static inline size_t wino_channel_pieces(size_t vectors, size_t channels)
 cpu_run wino_out_run, wino_dw_run;
 
 /* What is to be near when the tiles first .. last - 1 are read, from a vector of channels on:
- * their pixels, but for those that the tiles above and to the left read too. lines: of a
- * run. */
-void wino_near(const struct wino_job *, const struct wino_side *, const struct value *,
-	       const char *base, size_t vector, size_t first, size_t last, size_t lines,
-	       struct near *);
+ * their pixels, but for those that the tiles above and to the left read too. dy: of a
+ * gradient's outputs, which tiles do not share; lines: of a run. */
+void wino_near(const struct wino_job *, int dy, const struct wino_side *, size_t vector,
+	       size_t first, size_t last, size_t lines, struct near *);
 
 #endif

@@ -37,8 +37,8 @@ static void products_add(const struct wino_job *j, const struct block *b, const 
 
 	f.rows = own->inner - c < channels ? own->inner - c : channels;
 	near.count = 0;
-	wino_near(j, &b->side[0], j->from, j->x, b->vector[0], first, last, own->run, &near);
-	wino_near(j, &b->side[1], j->to, j->y, b->vector[1], first, last, own->run, &near);
+	wino_near(j, 0, &b->side[0], b->vector[0], first, last, own->run, &near);
+	wino_near(j, 1, &b->side[1], b->vector[1], first, last, own->run, &near);
 	for (int p = 0; p < own->points; p++) {
 		int filter = wino_filter(own->axis, p);
 

@@ -45,7 +45,7 @@ static void piece(void *context, size_t i)
 	for (t = 0; t < run.first[KINDS]; t++)
 		wino_tile_in(j, &own->from, 0, &run.tile[t], v + t * from);
 	near.count = 0;
-	wino_near(j, &own->from, j->from, j->x, 0, last, next, own->inner, &near);
+	wino_near(j, 0, &own->from, 0, last, next, own->inner, &near);
 	for (int p = 0; p < own->points; p++) {
 		f.rows = wino_run_have(own, &run, p, &t);
 		f.a = v + (size_t)p * own->from.point + t * from;
